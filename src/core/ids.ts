@@ -1,0 +1,82 @@
+/**
+ * Branded identifiers. Each is made only by its parser or its maker, so that a region cannot be passed for a node.
+ */
+
+declare const brand: unique symbol;
+type Branded<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** A member of the cluster for ever: 32 lower-case hex digits (128 random bits), kept in the data directory. */
+export type NodeId = Branded<string, "NodeId">;
+
+/**
+ * The first half of a dot's actor: 128 random bits as a string of 16 characters U+0000..U+00FF, one per byte, so that
+ * string order is byte order and comparison needs no decoding. A node takes a new one whenever its database may have
+ * forgotten a dot (design: "Actors and epochs").
+ */
+export type ActorId = Branded<string, "ActorId">;
+
+/** A cluster: 32 lower-case hex digits, minted by the node that bootstrapped it. */
+export type ClusterId = Branded<string, "ClusterId">;
+
+/** An operator-given place name: 1 to 63 characters of `[a-z0-9-]`. */
+export type RegionId = Branded<string, "RegionId">;
+export type ZoneId = Branded<string, "ZoneId">;
+
+/** A number 0 .. Q-1: one of the Q equal parts of the ring. */
+export type PartitionId = Branded<number, "PartitionId">;
+
+/** A namespace's numeric id, 1 and up, never reused: rows, hashes, contexts and cursors carry it, not the name. */
+export type NamespaceId = Branded<number, "NamespaceId">;
+
+const HEX_128 = /^[0-9a-f]{32}$/;
+const PLACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+function parseHexId<T extends string>(kind: string, text: string): T {
+  if (!HEX_128.test(text)) throw new TypeError(`Cannot parse ${kind}, want 32 hex digits: ${text}`);
+  return text as T;
+}
+
+/** @throws TypeError unless the text is 32 lower-case hex digits. */
+export function parseNodeId(text: string): NodeId {
+  return parseHexId<NodeId>("node id", text);
+}
+
+/** @throws TypeError unless the text is 32 lower-case hex digits. */
+export function parseClusterId(text: string): ClusterId {
+  return parseHexId<ClusterId>("cluster id", text);
+}
+
+/** @throws TypeError unless the name is 1 to 63 characters of `[a-z0-9-]`, not beginning or ending with a dash. */
+export function parseRegionId(text: string): RegionId {
+  if (!PLACE.test(text)) throw new TypeError(`Cannot parse region, want [a-z0-9-]: ${text}`);
+  return text as RegionId;
+}
+
+/** @throws TypeError as parseRegionId. */
+export function parseZoneId(text: string): ZoneId {
+  if (!PLACE.test(text)) throw new TypeError(`Cannot parse zone, want [a-z0-9-]: ${text}`);
+  return text as ZoneId;
+}
+
+/** @throws TypeError unless there are exactly 16 bytes. */
+export function actorIdFromBytes(bytes: Uint8Array, offset = 0): ActorId {
+  if (bytes.length < offset + 16) throw new TypeError(`Cannot read actor id, want 16 bytes: ${bytes.length - offset}`);
+  let text = "";
+  for (let i = 0; i < 16; i++) text += String.fromCharCode(bytes[offset + i] as number);
+  return text as ActorId;
+}
+
+/** For people and logs: 32 lower-case hex digits. */
+export function actorIdToHex(actor: ActorId): string {
+  let hex = "";
+  for (let i = 0; i < actor.length; i++) hex += actor.charCodeAt(i).toString(16).padStart(2, "0");
+  return hex;
+}
+
+/** @throws TypeError unless the number is an integer of 1 or more that fits 32 bits. */
+export function parseNamespaceId(value: number): NamespaceId {
+  if (!Number.isInteger(value) || value < 1 || value > 0xffff_ffff) {
+    throw new TypeError(`Cannot parse namespace id, want 1..2^32-1: ${value}`);
+  }
+  return value as NamespaceId;
+}

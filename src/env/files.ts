@@ -1,0 +1,23 @@
+/** The few file operations that a data directory needs. Synchronous: they run at start and stop only. */
+export interface Files {
+  /** Creates the directory (0700) with its parents if it is missing. @throws Error with the path and the reason. */
+  makeDirectory(path: string): void;
+  exists(path: string): boolean;
+  /** Size in bytes, or undefined when there is no such file. */
+  sizeBytes(path: string): number | undefined;
+  /** Undefined when there is no such file; @throws Error when it cannot be read. */
+  read(path: string): Uint8Array | undefined;
+  /** Atomic and durable: temporary file (0600), fsync, rename, fsync of the directory. */
+  write(path: string, bytes: Uint8Array): void;
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  /**
+   * Takes an exclusive lock that ends with the process, also on kill -9.
+   * @throws LockedError when another live process holds it.
+   */
+  lock(path: string): { release(): void };
+}
+
+export class LockedError extends Error {
+  override readonly name = "LockedError";
+}
