@@ -6,6 +6,7 @@ import type { ActorId, PartitionId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
 import type { CausalRecord } from "../core/version.ts";
 import type { Minted } from "../env/disk.ts";
+import type { MetaStore } from "../env/meta-store.ts";
 
 /** `unknown`: a row is there but cannot be trusted (checksum, I/O); it never counts to R and is repaired from peers. */
 export type StoredRecord =
@@ -58,11 +59,4 @@ export interface RecordStore {
   /** Small durable values; `set` and `delete` are committed (FULL) before they return. */
   readonly meta: MetaStore;
   close(): void;
-}
-
-export interface MetaStore {
-  get(name: string): Uint8Array | undefined;
-  set(name: string, value: Uint8Array): void;
-  delete(name: string): void;
-  names(prefix: string): string[];
 }

@@ -1,0 +1,26 @@
+/** What a node is told at start. Made by config.ts from flags, environment and file; by hand in tests. */
+export interface NodeConfig {
+  readonly region: string;
+  readonly zone: string;
+  readonly weight: number;
+  readonly role: "storage" | "gateway";
+  /** Client-facing base address that others may tell users, such as `http://10.0.0.1:7070`. */
+  readonly url: string;
+  /** Peer-facing base address that other nodes call. */
+  readonly peerUrl: string;
+  /** Peer addresses to find the cluster by. Empty: create one (or go on with the one in the data directory). */
+  readonly join: readonly string[];
+  /** Storage members to wait for before data is taken. Only the creator's counts. */
+  readonly bootstrapExpect: number;
+  /** Q, used only by the creator. */
+  readonly partitions: number;
+  /** Copies of the policy `default`, used only by the creator. */
+  readonly copies: number;
+  /** 32 bytes or more; the first signs, all verify. */
+  readonly secrets: readonly Uint8Array[];
+  readonly cacheBytes: number;
+  readonly durability: "power" | "process";
+  readonly corsOrigins: readonly string[];
+  readonly requestTimeoutMs: number;
+  readonly gossipIntervalMs: number;
+}
