@@ -1,6 +1,7 @@
 /** What replication and http may know of the cluster. Implemented by cluster.ts; faked in tests. */
-import type { NodeId, RegionId, ZoneId } from "../core/ids.ts";
+
 import type { ActiveLayout } from "../core/active-layout.ts";
+import type { NodeId, RegionId, ZoneId } from "../core/ids.ts";
 import type { LayoutDocument, PlacementPolicy } from "../core/layout.ts";
 
 export type Liveness = "up" | "suspect" | "down";
@@ -38,7 +39,10 @@ export interface Membership {
   /** True while the layout may be replaced by a formation change: puts are refused with 503 `not_formed` + Retry-After. */
   refusesWrites(): boolean;
   /** Decides a document with one namespace more; resolves when this node has adopted it. */
-  createNamespace(name: string, policy: { readonly name: string } | PlacementPolicy): Promise<CreateNamespaceOutcome>;
+  createNamespace(
+    name: string,
+    policy: { readonly name: string } | PlacementPolicy,
+  ): Promise<CreateNamespaceOutcome>;
   deleteNamespace(name: string): Promise<"deleted" | "not-found" | "is-default" | "unavailable">;
 }
 

@@ -76,9 +76,19 @@ export interface SendOptions {
 /** Sends one message to a member and returns the fields of its answer. */
 export interface PeerChannel {
   /** @throws PeerError and nothing else. */
-  send(node: NodeId, kind: MessageKind, fields: WireFields, options: SendOptions): Promise<WireFields>;
+  send(
+    node: NodeId,
+    kind: MessageKind,
+    fields: WireFields,
+    options: SendOptions,
+  ): Promise<WireFields>;
   /** To an address whose node id is not known yet (join, bootstrap). @throws PeerError */
-  sendTo(url: string, kind: MessageKind, fields: WireFields, timeoutMs: number): Promise<WireFields>;
+  sendTo(
+    url: string,
+    kind: MessageKind,
+    fields: WireFields,
+    timeoutMs: number,
+  ): Promise<WireFields>;
 }
 
 export interface MessageContext {

@@ -60,7 +60,8 @@ export function parseZoneId(text: string): ZoneId {
 
 /** @throws TypeError unless there are exactly 16 bytes. */
 export function actorIdFromBytes(bytes: Uint8Array, offset = 0): ActorId {
-  if (bytes.length < offset + 16) throw new TypeError(`Cannot read actor id, want 16 bytes: ${bytes.length - offset}`);
+  if (bytes.length < offset + 16)
+    throw new TypeError(`Cannot read actor id, want 16 bytes: ${bytes.length - offset}`);
   let text = "";
   for (let i = 0; i < 16; i++) text += String.fromCharCode(bytes[offset + i] as number);
   return text as ActorId;

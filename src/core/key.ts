@@ -1,6 +1,6 @@
+import { utf8Encode } from "./bytes.ts";
 import type { Hash64, Hasher } from "./hasher.ts";
 import type { NamespaceId, PartitionId } from "./ids.ts";
-import { utf8Encode } from "./bytes.ts";
 
 /**
  * A key as it travels through the floors: parsed once, at the door. `text` is well-formed Unicode (1 to 512 UTF-8

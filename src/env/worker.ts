@@ -15,7 +15,12 @@ export interface RunningWorker {
 const PAUSE_AFTER_ERROR_MS = 1_000;
 
 /** Runs the steps one after another. A step that throws is logged and tried again after a pause. */
-export function startWorker(clock: Clock, logger: Logger, worker: Worker, firstDelayMs: number): RunningWorker {
+export function startWorker(
+  clock: Clock,
+  logger: Logger,
+  worker: Worker,
+  firstDelayMs: number,
+): RunningWorker {
   let stopped = false;
   let timer: Timer | null = null;
   let running: Promise<void> = Promise.resolve();

@@ -1,15 +1,14 @@
 /** The typed requests that http hands down and the outcomes it gets back. Nothing here is HTTP. */
+
+import type { ConflictPolicy } from "../core/conflict.ts";
 import type { Key } from "../core/key.ts";
 import type { NamespaceEntry } from "../core/layout.ts";
 import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
-import type { ConflictPolicy } from "../core/conflict.ts";
 
 export type ConsistencyLevel = "one" | "local-quorum" | "quorum" | "each-quorum" | "all";
 
 /** A named level, or an explicit count (r= for reads, w= for writes). */
-export type Consistency =
-  | { readonly level: ConsistencyLevel }
-  | { readonly count: number };
+export type Consistency = { readonly level: ConsistencyLevel } | { readonly count: number };
 
 interface KeyRequest {
   readonly key: Key;
@@ -53,7 +52,12 @@ export interface AckCounts {
 
 /** Why a request could not be answered as asked. Writes after the first replica started are `indeterminate`. */
 export type Failure =
-  | { readonly status: "quorum-not-reached"; readonly acks: AckCounts; readonly needed: number; readonly indeterminate: boolean }
+  | {
+      readonly status: "quorum-not-reached";
+      readonly acks: AckCounts;
+      readonly needed: number;
+      readonly indeterminate: boolean;
+    }
   | { readonly status: "not-formed" | "overloaded" | "disk-full" | "namespace-not-found" }
   | { readonly status: "too-many-siblings"; readonly siblings: number }
   | { readonly status: "precondition-failed"; readonly etag: string | null }
@@ -123,7 +127,14 @@ export interface OwnerView {
   readonly id: string;
   readonly region: string;
   readonly state: "up" | "suspect" | "down";
-  readonly siblings: readonly { readonly dot: string; readonly stamp: number; readonly bytes: number; readonly deleted: boolean }[] | null;
+  readonly siblings:
+    | readonly {
+        readonly dot: string;
+        readonly stamp: number;
+        readonly bytes: number;
+        readonly deleted: boolean;
+      }[]
+    | null;
   readonly context?: string;
   readonly error?: string;
 }

@@ -29,7 +29,12 @@ export interface ScanRequest {
 
 /** A row's record without values (each sibling's `value` is null); `unknown` rows are reported, never skipped. */
 export type ScannedRow =
-  | { readonly state: "record"; readonly keyBytes: Uint8Array; readonly record: CausalRecord; readonly head: Uint8Array }
+  | {
+      readonly state: "record";
+      readonly keyBytes: Uint8Array;
+      readonly record: CausalRecord;
+      readonly head: Uint8Array;
+    }
   | { readonly state: "unknown"; readonly keyBytes: Uint8Array };
 
 export interface RecordStore {
