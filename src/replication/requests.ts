@@ -1,14 +1,11 @@
 /** The typed requests that http hands down and the outcomes it gets back. Nothing here is HTTP. */
 
 import type { ConflictPolicy } from "../core/conflict.ts";
+import type { Consistency } from "../core/consistency.ts";
 import type { Key } from "../core/key.ts";
 import type { NamespaceEntry } from "../core/layout.ts";
+import type { AckCounts } from "../core/quorum.ts";
 import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
-
-export type ConsistencyLevel = "one" | "local-quorum" | "quorum" | "each-quorum" | "all";
-
-/** A named level, or an explicit count (r= for reads, w= for writes). */
-export type Consistency = { readonly level: ConsistencyLevel } | { readonly count: number };
 
 interface KeyRequest {
   readonly key: Key;
@@ -41,13 +38,6 @@ export interface PutRequest extends KeyRequest {
   readonly conflict: ConflictPolicy;
   readonly idempotencyKey: string;
   readonly bodyDigest: string;
-}
-
-/** `primary=2 fallback=0 of=3`. */
-export interface AckCounts {
-  readonly primary: number;
-  readonly fallback: number;
-  readonly of: number;
 }
 
 /** Why a request could not be answered as asked. Writes after the first replica started are `indeterminate`. */

@@ -1,0 +1,128 @@
+/**
+ * Every cap of the store: its unit (last in the name), its reason, and what happens at the edge. "Refused" is an answer
+ * to the caller; nothing is ever cut short in silence.
+ */
+import { assert } from "./assert.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// ---- what a client may store -------------------------------------------------------------------------------------
+
+/** UTF-8 bytes of a key; fits every URL limit when percent-encoded. Longer: 414. */
+export const KEY_BYTES_MAX = 512;
+/** Bytes of one value, as with Cloudflare KV; a value is held in memory several times on its way. Larger: 413. */
+export const VALUE_BYTES_MAX = 25 * MIB;
+/** Bytes of the metadata's JSON text after decoding: it travels in a header and in every listing. Larger: 413. */
+export const METADATA_BYTES_MAX = KIB;
+/** Bytes of a content type: it is a header. Longer: 400. */
+export const CONTENT_TYPE_BYTES_MAX = 256;
+/** Bytes of an Idempotency-Key before it is hashed. Longer: 400. */
+export const IDEMPOTENCY_KEY_BYTES_MAX = 64;
+/** Items of one batch request. More: 400. */
+export const BATCH_OPS_MAX = 1000;
+/** Bytes of a batch request and of its answer: decoded whole. A larger request: 413; later items of a larger answer: 413. */
+export const BATCH_BYTES_MAX = 64 * MIB;
+/** Keys in one page of a listing. More: 400. */
+export const LIST_LIMIT_MAX = 1000;
+/** Time a request may take when it names none, in ms; shrinks at each hop. Then: 503, for writes indeterminate. */
+export const REQUEST_TIMEOUT_DEFAULT_MS = 5000;
+
+// ---- records -----------------------------------------------------------------------------------------------------
+
+/**
+ * Siblings that a client's put may leave in its coordinator's record. More: 409. Merge has no such limit: refusing a
+ * replica's record would lose acknowledged writes (counterexample 13).
+ */
+export const SIBLINGS_MAX = 100;
+/** Siblings from which on a put logs a warning: a client is writing without contexts. */
+export const SIBLINGS_WARN = 25;
+/** Bytes of a record (recordBytes) that a client's put may leave. More: 409. Merge has no such limit. */
+export const RECORD_BYTES_MAX = 64 * MIB;
+/** Counter of a dot: well below 2^53, so that adding one is exact. At the edge the coordinator takes a new epoch. */
+export const COUNTER_MAX = 2 ** 48;
+/** Epoch of a dot: 32 bits on disk. At the edge the node must take a new actor id; 4 billion epochs do not wear out. */
+export const EPOCH_MAX = 2 ** 32 - 1;
+/** Epochs leased durably at a time, so that taking one costs no commit of its own (Riak leases as many). */
+export const EPOCH_LEASE = 10_000;
+/** A stamp in microseconds is an exact number until the year 2255. At the edge stamps stop rising and dots decide. */
+export const STAMP_MAX = 2 ** 53 - 1;
+/** How far ahead of the wall clock a received stamp may move the local clock, in ms. Beyond: the record is stored as it is. */
+export const CLOCK_AHEAD_MAX_MS = 60_000;
+/** An expiry in ms is an exact number. */
+export const EXPIRES_AT_MAX_MS = 2 ** 53 - 1;
+
+// ---- tokens that clients carry -----------------------------------------------------------------------------------
+
+/** Context entries in one token. More (the reaper compacts from 32 on): the token is refused with 422. */
+export const TOKEN_ENTRIES_MAX = 256;
+/** Bytes of a decoded token: servers take header lines of this size. Larger: 422. */
+export const TOKEN_BYTES_MAX = 8 * KIB;
+
+// ---- placement and membership ------------------------------------------------------------------------------------
+
+/** Q, a power of two, fixed when the cluster is created. 16 keep small test clusters balanced. */
+export const PARTITIONS_MIN = 16;
+/** 16384 give 1,000 nodes some 49 slots each with three copies; more would bloat the layout document. */
+export const PARTITIONS_MAX = 16_384;
+/** 20 slots a node, the least that balances within 5 %, up to 150 nodes with three copies. */
+export const PARTITIONS_DEFAULT = 1024;
+/** Placement policies by name: each brings its own assignment and trees. More: 400. */
+export const POLICIES_MAX = 16;
+/** Copies a policy may ask for: a put waits for a majority of them. More: 400. */
+export const COPIES_MAX = 16;
+/** Members that decide layouts: four of seven survive any two regions of five. */
+export const ELECTORS_MAX = 7;
+/** Namespaces in the layout document, which every node holds and sends whole. More: 409. */
+export const NAMESPACES_MAX = 10_000;
+/** Members of a cluster: the size the failure detector and `assign` are measured for. More: joining is refused. */
+export const MEMBERS_MAX = 1000;
+
+// ---- between nodes -----------------------------------------------------------------------------------------------
+
+/** Batches on their way to one peer: hides the round trip between regions. More wait in the queue. */
+export const PEER_INFLIGHT_MAX = 8;
+/** Messages waiting for one peer. More: refused as overloaded, at once. */
+export const PEER_QUEUE_ITEMS_MAX = 4096;
+/** Bytes waiting for one peer. More: refused as overloaded, at once; one message alone always fits. */
+export const PEER_QUEUE_BYTES_MAX = 64 * MIB;
+/** Bytes of one request or answer between peers, counted while streaming. More: 413. */
+export const PEER_BODY_BYTES_MAX = 80 * MIB;
+/** Records above this many bytes travel alone: a batch must not wait for one of them. */
+export const RECORD_ALONE_BYTES = 256 * KIB;
+/** Values up to this many bytes are sent in answer to a digest read too: a second round trip would cost more. */
+export const DIGEST_INLINE_BYTES = KIB;
+/** The least patience with a silent home before a stand-in is asked in addition, in ms. */
+export const STAND_IN_AFTER_MIN_MS = 150;
+
+// ---- the node ----------------------------------------------------------------------------------------------------
+
+/** Records written in one event-loop turn and so in one commit: bounds how long a commit blocks. More: committed early. */
+export const TURN_RECORDS_MAX = 256;
+/** Bytes written in one turn. More: committed early; one record alone always fits. */
+export const TURN_BYTES_MAX = MIB;
+/** Bytes of decoded records in memory. The least recently used leave. */
+export const CACHE_BYTES_DEFAULT = 64 * MIB;
+/** A scan gives way to other work after this many ms and answers a shorter page. */
+export const SCAN_SLICE_MS = 5;
+/** Requests that one node coordinates at once. At the edge the answer is 503 overloaded, at once. */
+export const COORDINATED_MAX = 16_384;
+/** Forwarded requests whose ids are remembered, so that one that arrives twice is executed once. The oldest is forgotten. */
+export const FORWARDS_REMEMBERED_MAX = 8192;
+/** Read repairs that run at once. Beyond it a repair is left to the next read of the key. */
+export const READ_REPAIRS_MAX = 1024;
+/** Rows that a scan reads before other turns may run: about SCAN_SLICE_MS of work. */
+export const SCAN_SLICE_ROWS = 256;
+
+assert(COUNTER_MAX + 1 <= Number.MAX_SAFE_INTEGER, "counters must stay exact");
+assert(SIBLINGS_WARN < SIBLINGS_MAX, "the warning must come before the refusal");
+assert(VALUE_BYTES_MAX < RECORD_BYTES_MAX, "a value alone must fit a record");
+assert(VALUE_BYTES_MAX * 2 < BATCH_BYTES_MAX, "a batch must fit a value, base64 included");
+assert(RECORD_BYTES_MAX < PEER_BODY_BYTES_MAX, "a record must fit one peer request");
+assert(PEER_QUEUE_BYTES_MAX >= RECORD_BYTES_MAX, "a record must fit an empty queue");
+assert(RECORD_ALONE_BYTES < TURN_BYTES_MAX, "a turn must hold more than one small record");
+assert(DIGEST_INLINE_BYTES < RECORD_ALONE_BYTES, "an inlined value must fit a batch");
+assert(PARTITIONS_MIN <= PARTITIONS_DEFAULT && PARTITIONS_DEFAULT <= PARTITIONS_MAX, "Q in its range");
+assert(ELECTORS_MAX % 2 === 1, "an even number of electors tolerates no more failures than one fewer");
+assert(TOKEN_ENTRIES_MAX * (16 + 5 + 7) < TOKEN_BYTES_MAX, "a token of the most entries must fit");
+assert(STAND_IN_AFTER_MIN_MS < REQUEST_TIMEOUT_DEFAULT_MS, "a stand-in must come within the deadline");

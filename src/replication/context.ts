@@ -1,0 +1,30 @@
+/** What every part of replication is handed. */
+
+import type { Membership } from "../cluster/membership.ts";
+import type { PeerChannel } from "../cluster/peer-channel.ts";
+import type { HybridClock } from "../core/clock.ts";
+import type { NodeId, RegionId } from "../core/ids.ts";
+import type { Env } from "../env/env.ts";
+import type { RecordStore } from "../storage/record-store.ts";
+import type { Counters } from "./counters.ts";
+import type { Replica } from "./replica.ts";
+import type { Sweeper } from "./sweeper.ts";
+
+export interface Replication {
+  readonly env: Env;
+  readonly self: NodeId;
+  readonly region: RegionId;
+  readonly membership: Membership;
+  readonly channel: PeerChannel;
+  readonly store: RecordStore;
+  readonly replica: Replica;
+  readonly clock: HybridClock;
+  readonly sweeper: Sweeper;
+  readonly counters: Counters;
+  /** How long a home may take before another one is asked as well: max(2 x its p99, 150 ms). */
+  readonly patienceMs: (node: NodeId) => number;
+  /** Adopts the newer document that a `stale_layout` refusal carries. */
+  readonly adoptRefusal: (detail: unknown) => void;
+  /** Asks peers for a newer document; resolves when that has been tried. */
+  readonly refreshLayout: () => Promise<void>;
+}

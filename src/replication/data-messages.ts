@@ -1,0 +1,219 @@
+/**
+ * The fields of the peer messages about data (docs/protocol.md, "Data messages"). Records travel as the head and body of
+ * record-codec.ts. Encoders and decoders stand side by side: what one writes, the other checks.
+ */
+
+import { PeerError, type WireFields, type WireValue } from "../cluster/peer-channel.ts";
+import { readBoolean, readBytes, readInt, readString } from "../cluster/wire-read.ts";
+import { bytesFromByteString } from "../core/bytes.ts";
+import { FormatError } from "../core/errors.ts";
+import type { Hasher } from "../core/hasher.ts";
+import { type ActorId, actorIdFromBytes, parseNamespaceId } from "../core/ids.ts";
+import { type Key, makeKey } from "../core/key.ts";
+import { checkKeyText } from "../core/key-rules.ts";
+import {
+  decodeHead,
+  decodeRecord,
+  encodeBody,
+  encodeHead,
+  valuesIntact,
+} from "../core/record-codec.ts";
+import type { CausalRecord } from "../core/version.ts";
+
+/** Every data message begins with the layout version it counts under, the namespace id and the key. */
+export interface Addressed {
+  readonly layoutVersion: number;
+  readonly key: Key;
+}
+
+export function decodeAddress(hasher: Hasher, fields: WireFields): Addressed {
+  const layoutVersion = readInt(fields, 0, "layoutVersion", 1, Number.MAX_SAFE_INTEGER);
+  const namespace = parseNamespaceId(readInt(fields, 1, "namespace", 1, 0xffff_ffff));
+  const text = readString(fields, 2, "key", 512);
+  const fault = checkKeyText(text);
+  if (fault !== null) throw badMessage(`key: ${fault}`);
+  return { layoutVersion, key: makeKey(hasher, namespace, text) };
+}
+
+export function badMessage(reason: string): PeerError {
+  return new PeerError("refused", "bad_message", `Cannot read peer message: ${reason}`);
+}
+
+// ---- write: a record to be merged --------------------------------------------------------------------------------
+
+/** The same fields go to every home: encoded once. REQUIRES: all values are present. */
+export function encodeWrite(layoutVersion: number, key: Key, record: CausalRecord): WireFields {
+  return [layoutVersion, key.namespace, key.text, encodeHead(record), encodeBody(record)];
+}
+
+export interface WriteMessage extends Addressed {
+  /** Its values are copies, so they may be kept. */
+  readonly record: CausalRecord;
+}
+
+/** @throws PeerError refused `bad_message`, also when a value does not match its hash: damage is never merged. */
+export function decodeWrite(hasher: Hasher, fields: WireFields): WriteMessage {
+  const address = decodeAddress(hasher, fields);
+  const record = decodeWireRecord(
+    hasher,
+    readBytes(fields, 3, "head", Number.MAX_SAFE_INTEGER),
+    readBytes(fields, 4, "body", Number.MAX_SAFE_INTEGER),
+  );
+  return { ...address, record };
+}
+
+function decodeWireRecord(hasher: Hasher, head: Uint8Array, body: Uint8Array): CausalRecord {
+  let record: CausalRecord;
+  try {
+    record = decodeRecord(head, body.slice());
+  } catch (error) {
+    if (error instanceof FormatError) throw badMessage(`record: ${error.message}`);
+    throw error;
+  }
+  if (!valuesIntact(hasher, record)) throw badMessage("record: a value does not match its hash");
+  return record;
+}
+
+// ---- answers to write --------------------------------------------------------------------------------------------
+
+/** An ack names the actor of the database that made the record durable. */
+export function encodeAck(actor: ActorId): WireFields {
+  return [bytesFromByteString(actor)];
+}
+
+export function decodeAck(fields: WireFields): ActorId {
+  return actorIdFromBytes(readBytes(fields, 0, "actor", 16));
+}
+
+// ---- read --------------------------------------------------------------------------------------------------------
+
+/** Bodies above `bodyBytesMax` stay at home: a digest read asks for 0 or for what costs no more than the head. */
+export function encodeRead(layoutVersion: number, key: Key, bodyBytesMax: number): WireFields {
+  return [layoutVersion, key.namespace, key.text, bodyBytesMax];
+}
+
+export interface ReadMessage extends Addressed {
+  readonly bodyBytesMax: number;
+}
+
+export function decodeRead(hasher: Hasher, fields: WireFields): ReadMessage {
+  return {
+    ...decodeAddress(hasher, fields),
+    bodyBytesMax: readInt(fields, 3, "bodyBytesMax", 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+/**
+ * One replica's answer to a read. `counts` is false for a replica in doubt: its record joins the merge, but neither its
+ * record nor its absence counts to R (design: "Record, absent, unknown").
+ */
+export interface ReadAnswer {
+  readonly record: CausalRecord | null;
+  readonly counts: boolean;
+}
+
+export function encodeReadAnswer(answer: ReadAnswer, bodyBytesMax: number): WireFields {
+  if (answer.record === null) return [answer.counts];
+  const head = encodeHead(answer.record);
+  let bodyBytes = 0;
+  for (const sibling of answer.record.siblings) bodyBytes += sibling.valueBytes;
+  if (bodyBytes > bodyBytesMax) return [answer.counts, head];
+  return [answer.counts, head, encodeBody(answer.record)];
+}
+
+/** @throws PeerError refused `bad_message`: the answer is then no answer. */
+export function decodeReadAnswer(hasher: Hasher, fields: WireFields): ReadAnswer {
+  const counts = readBoolean(fields, 0, "counts");
+  if (fields.length === 1) return { record: null, counts };
+  const head = readBytes(fields, 1, "head", Number.MAX_SAFE_INTEGER);
+  if (fields.length > 2) {
+    return {
+      record: decodeWireRecord(hasher, head, readBytes(fields, 2, "body", Number.MAX_SAFE_INTEGER)),
+      counts,
+    };
+  }
+  try {
+    return { record: decodeHead(head), counts };
+  } catch (error) {
+    if (error instanceof FormatError) throw badMessage(`head: ${error.message}`);
+    throw error;
+  }
+}
+
+// ---- scan --------------------------------------------------------------------------------------------------------
+
+export interface ScanMessage {
+  readonly layoutVersion: number;
+  readonly namespace: number;
+  readonly start: Uint8Array;
+  readonly end: Uint8Array | null;
+  readonly reverse: boolean;
+  readonly limit: number;
+}
+
+export function encodeScan(message: ScanMessage): WireFields {
+  return [
+    message.layoutVersion,
+    message.namespace,
+    message.start,
+    message.end,
+    message.reverse,
+    message.limit,
+  ];
+}
+
+export function decodeScan(fields: WireFields, limitMax: number): ScanMessage {
+  return {
+    layoutVersion: readInt(fields, 0, "layoutVersion", 1, Number.MAX_SAFE_INTEGER),
+    namespace: parseNamespaceId(readInt(fields, 1, "namespace", 1, 0xffff_ffff)),
+    start: readBytes(fields, 2, "start", 1024).slice(),
+    end: fields[3] === null ? null : readBytes(fields, 3, "end", 1024).slice(),
+    reverse: readBoolean(fields, 4, "reverse"),
+    limit: readInt(fields, 5, "limit", 1, limitMax),
+  };
+}
+
+/** One row of a scan in key order, tombstones included; `head` null is a row that cannot be trusted. */
+export interface ScanRow {
+  readonly key: Uint8Array;
+  readonly head: Uint8Array | null;
+}
+
+export interface ScanAnswer {
+  readonly rows: readonly ScanRow[];
+  /** Rows may follow the last one given. */
+  readonly more: boolean;
+}
+
+export function encodeScanAnswer(answer: ScanAnswer): WireFields {
+  const flat: WireValue[] = [];
+  for (const row of answer.rows) flat.push(row.key, row.head);
+  return [answer.more, flat];
+}
+
+export function decodeScanAnswer(fields: WireFields, limit: number): ScanAnswer {
+  const more = readBoolean(fields, 0, "more");
+  const flat = fields[1];
+  if (!Array.isArray(flat) || flat.length % 2 !== 0 || flat.length > 2 * limit) {
+    throw badMessage("scan rows");
+  }
+  const rows: ScanRow[] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const key: WireValue = flat[i];
+    const head: WireValue = flat[i + 1];
+    if (!(key instanceof Uint8Array)) throw badMessage("scan row key");
+    if (head !== null && !(head instanceof Uint8Array)) throw badMessage("scan row head");
+    rows.push({ key, head });
+  }
+  return { rows, more };
+}
+
+// ---- inspect -----------------------------------------------------------------------------------------------------
+
+export function encodeInspect(layoutVersion: number, key: Key): WireFields {
+  return [layoutVersion, key.namespace, key.text];
+}
+
+export function decodeInspect(hasher: Hasher, fields: WireFields): Addressed {
+  return decodeAddress(hasher, fields);
+}

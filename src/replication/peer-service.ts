@@ -1,0 +1,176 @@
+/** Answers the data messages of peers from this node's share. One door for all of them: layout first, then the act. */
+
+import {
+  type MessageContext,
+  type MessageHandlers,
+  PeerError,
+  type WireFields,
+  type WireValue,
+} from "../cluster/peer-channel.ts";
+import { byteString } from "../core/bytes.ts";
+import type { NodeId } from "../core/ids.ts";
+import type { Key } from "../core/key.ts";
+import { FORWARDS_REMEMBERED_MAX, LIST_LIMIT_MAX } from "../core/limits.ts";
+import { DiskFullError } from "../env/disk.ts";
+import type { Replication } from "./context.ts";
+import type { Coordinator } from "./coordinator.ts";
+import {
+  decodeRead,
+  decodeScan,
+  decodeWrite,
+  encodeAck,
+  encodeReadAnswer,
+  encodeScanAnswer,
+  type ReadAnswer,
+} from "./data-messages.ts";
+import { decodeForward, encodeOutcome, withNamespace } from "./forward-message.ts";
+import { localRead } from "./local-read.ts";
+import { type Route, routeOf } from "./route.ts";
+import { scanLocal } from "./scan-local.ts";
+
+const HOP_SHARE = 0.9;
+
+export class PeerService {
+  readonly #r: Replication;
+  readonly #coordinator: Coordinator;
+  /** The newest layout document, encoded: what a `stale_layout` refusal carries. */
+  readonly #encodedLayout: () => WireValue;
+  /** Ids of forwards executed lately, oldest first: a request that arrives twice is executed once. */
+  readonly #forwarded = new Set<string>();
+
+  constructor(r: Replication, coordinator: Coordinator, encodedLayout: () => WireValue) {
+    this.#r = r;
+    this.#coordinator = coordinator;
+    this.#encodedLayout = encodedLayout;
+  }
+
+  handlers(): MessageHandlers {
+    return {
+      write: (fields) => this.#write(fields),
+      read: (fields) => this.#read(fields),
+      forward: (fields, context) => this.#forward(fields, context),
+      scan: (fields) => this.#scan(fields),
+    };
+  }
+
+  #write(fields: WireFields): WireFields | Promise<WireFields> {
+    const message = decodeWrite(this.#r.env.hasher, fields);
+    const admitted = this.#admit(message.layoutVersion);
+    if (admitted !== null) return admitted.then(() => this.#write(fields));
+    this.#home(message.key);
+    if (this.#r.membership.refusesWrites()) throw notFormed();
+    this.#r.counters.replicaWrites++;
+    try {
+      const { sequence } = this.#r.replica.merge(message.key, message.record);
+      const ack = encodeAck(this.#r.store.actorId);
+      if (this.#r.store.isDurable(sequence)) return ack;
+      return this.#r.store.whenDurable(sequence).then(() => ack, refuseDiskFull);
+    } catch (error) {
+      return refuseDiskFull(error);
+    }
+  }
+
+  #read(fields: WireFields): WireFields | Promise<WireFields> {
+    const message = decodeRead(this.#r.env.hasher, fields);
+    const admitted = this.#admit(message.layoutVersion);
+    if (admitted !== null) return admitted.then(() => this.#read(fields));
+    this.#home(message.key);
+    this.#r.counters.replicaReads++;
+    const answer = localRead(this.#r, message.key);
+    const encode = (read: ReadAnswer) => encodeReadAnswer(read, message.bodyBytesMax);
+    return answer instanceof Promise ? answer.then(encode) : encode(answer);
+  }
+
+  async #forward(fields: WireFields, context: MessageContext): Promise<WireFields> {
+    const message = decodeForward(this.#r.env.hasher, fields);
+    const admitted = this.#admit(message.layoutVersion);
+    if (admitted !== null) await admitted;
+    this.#home(message.request.key);
+    const namespace = this.#r.membership.layout()?.namespaceById(message.request.key.namespace);
+    if (namespace === undefined) throw namespaceNotFound();
+    if (this.#r.membership.refusesWrites()) throw notFormed();
+    this.#remember(message.requestId, context.from);
+    // The deadline shrinks at each hop, so that the answer is still awaited when it comes.
+    const request = withNamespace(message, namespace, context.timeoutMs * HOP_SHARE);
+    return encodeOutcome(await this.#coordinator.coordinateForwarded(request));
+  }
+
+  async #scan(fields: WireFields): Promise<WireFields> {
+    const message = decodeScan(fields, LIST_LIMIT_MAX);
+    const admitted = this.#admit(message.layoutVersion);
+    if (admitted !== null) await admitted;
+    return encodeScanAnswer(await scanLocal(this.#r, message));
+  }
+
+  /**
+   * Answers count only under the document whose version the request carries. Null when that is the one held here; a
+   * promise when the sender's is newer and must be adopted first.
+   * @throws PeerError refused `stale_layout` with the newer document.
+   */
+  #admit(version: number): Promise<void> | null {
+    const held = this.#r.membership.layout();
+    if (held !== undefined && held.version === version) return null;
+    if (held !== undefined && held.version > version) {
+      throw new PeerError(
+        "refused",
+        "stale_layout",
+        `Cannot answer under layout ${version}: it is ${held.version} now`,
+        { detail: this.#encodedLayout() },
+      );
+    }
+    return this.#r.refreshLayout().then(() => {
+      if ((this.#r.membership.layout()?.version ?? 0) < version) {
+        throw new PeerError("refused", "not_ready", `Cannot find layout ${version} yet`);
+      }
+    });
+  }
+
+  #home(key: Key): Route {
+    const layout = this.#r.membership.layout();
+    const route = layout === undefined ? undefined : routeOf(layout, key);
+    if (route === undefined) throw namespaceNotFound();
+    if (!route.homes.includes(this.#r.self)) {
+      throw new PeerError(
+        "refused",
+        "not_home",
+        `Not a home replica of partition ${route.partition}`,
+      );
+    }
+    return route;
+  }
+
+  #remember(requestId: Uint8Array, from: NodeId): void {
+    const id = `${from}/${byteString(requestId)}`;
+    if (this.#forwarded.has(id)) {
+      throw new PeerError("refused", "duplicate", "This forwarded request was executed before");
+    }
+    this.#forwarded.add(id);
+    if (this.#forwarded.size > FORWARDS_REMEMBERED_MAX) {
+      for (const oldest of this.#forwarded) {
+        this.#forwarded.delete(oldest);
+        break;
+      }
+    }
+  }
+}
+
+function notFormed(): PeerError {
+  return new PeerError("refused", "not_formed", "The layout may still change: no writes are taken");
+}
+
+function namespaceNotFound(): PeerError {
+  return new PeerError(
+    "refused",
+    "namespace_not_found",
+    "The layout held here has no such namespace",
+  );
+}
+
+function refuseDiskFull(error: unknown): never {
+  if (error instanceof DiskFullError) {
+    throw new PeerError("refused", "disk_full", "No room on the disk: nothing was stored", {
+      cause: error,
+    });
+  }
+  throw error;
+}

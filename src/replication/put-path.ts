@@ -1,0 +1,165 @@
+/** A put at its coordinator: decide, mint and write in one step, wait for the commit, then the other homes. */
+import { type Requirement, requirementOf } from "../core/consistency.ts";
+import { etagOf } from "../core/etag.ts";
+import type { AckCounts } from "../core/quorum.ts";
+import { liveSiblings, newestStamp } from "../core/record.ts";
+import { DiskFullError } from "../env/disk.ts";
+import type { Replication } from "./context.ts";
+import { FanOut } from "./fan-out.ts";
+import { preconditionHolds, presentEtag, readConsistency } from "./precondition.ts";
+import type { Reader } from "./reader.ts";
+import { regionRank } from "./region-rank.ts";
+import type { CoordinatedOutcome } from "./replica.ts";
+import type { Failure, PutDone, PutOutcome, PutRequest } from "./requests.ts";
+import { type Route, routeOf } from "./route.ts";
+
+const LAYOUT_ROUNDS_MAX = 3;
+
+type Written = Extract<CoordinatedOutcome, { status: "written" }>;
+
+export class PutPath {
+  readonly #r: Replication;
+  readonly #reader: Reader;
+
+  constructor(r: Replication, reader: Reader) {
+    this.#r = r;
+    this.#reader = reader;
+  }
+
+  /** REQUIRES: this node is a home of the key under the layout it holds. */
+  async coordinate(request: PutRequest): Promise<PutOutcome> {
+    const deadlineMs = this.#r.env.clock.monotonicMs() + request.timeoutMs;
+    const plan = this.#plan(request);
+    if ("status" in plan) return plan;
+    let seen = request;
+    if (request.ifMatch !== null || request.ifNoneMatch !== null) {
+      const checked = await this.#check(request, plan.route);
+      if ("status" in checked) return checked;
+      seen = checked;
+      // The await may have let a new layout in: what this node may coordinate is decided once more, without one.
+      if (this.#r.membership.refusesWrites()) return { status: "not-formed" };
+    }
+    const written = this.#write(seen, plan.requirement.needed);
+    if (written.status !== "written") return written;
+    try {
+      if (!this.#r.store.isDurable(written.sequence)) {
+        await this.#r.store.whenDurable(written.sequence);
+      }
+    } catch (error) {
+      if (error instanceof DiskFullError) return { status: "disk-full" };
+      throw error;
+    }
+    return this.#spread(request, plan, written, deadlineMs);
+  }
+
+  #plan(
+    request: PutRequest,
+  ): { readonly route: Route; readonly requirement: Requirement } | Failure {
+    const layout = this.#r.membership.layout();
+    if (layout === undefined || this.#r.membership.refusesWrites()) return { status: "not-formed" };
+    const route = routeOf(layout, request.key);
+    if (route === undefined) return { status: "namespace-not-found" };
+    const required = requirementOf({
+      consistency: request.consistency,
+      homes: route.homes,
+      policyCopies: layout.policyCopies(route.policy),
+      layout,
+      coordinatorRegion: this.#r.region,
+      regionRank: regionRank(this.#r.membership, layout),
+    });
+    return required.ok ? { route, requirement: required.requirement } : required.failure;
+  }
+
+  async #check(request: PutRequest, route: Route): Promise<PutRequest | Failure> {
+    const found = await this.#reader.get({
+      ...request,
+      consistency: readConsistency(request.consistency, route.homes.length),
+    });
+    if (found.status !== "ok") return found;
+    const etag = presentEtag(this.#r.env.hasher, found);
+    if (!preconditionHolds(request, found, etag)) return { status: "precondition-failed", etag };
+    if (request.context !== null || found.record === null) return request;
+    return {
+      ...request,
+      context: { entries: found.record.context, newestStamp: newestStamp(found.record) },
+    };
+  }
+
+  #write(request: PutRequest, writeQuorum: number): CoordinatedOutcome | Failure {
+    try {
+      return this.#r.replica.coordinate({
+        key: request.key,
+        deleted: request.deleted,
+        value: request.value,
+        contentType: request.contentType,
+        metadata: request.metadata,
+        expiresAtMs: request.expiresAtMs,
+        context: request.context,
+        writeQuorum,
+        sloppy: request.sloppy,
+        idempotencyKey: request.idempotencyKey,
+        bodyDigest: request.bodyDigest,
+      });
+    } catch (error) {
+      if (error instanceof DiskFullError) return { status: "disk-full" };
+      throw error;
+    }
+  }
+
+  async #spread(
+    request: PutRequest,
+    plan: { readonly route: Route; readonly requirement: Requirement },
+    written: Written,
+    deadlineMs: number,
+  ): Promise<PutOutcome> {
+    let { route, requirement } = plan;
+    let acks: AckCounts = { primary: 1, fallback: 0, of: route.homes.length };
+    for (let round = 0; round < LAYOUT_ROUNDS_MAX; round++) {
+      if (route.homes.length === 1 && requirement.needed === 1) {
+        return this.#done(request, written, acks);
+      }
+      const result = await new FanOut(this.#r, route, requirement, deadlineMs).run(
+        request.key,
+        written.record,
+      );
+      acks = result.acks;
+      if (result.outcome === "won") return this.#done(request, written, acks);
+      if (result.outcome === "lost") break;
+      // Nothing collected under the older layout counts: the same record goes out again under the newer one.
+      const again = this.#plan(request);
+      if ("status" in again) break;
+      ({ route, requirement } = again);
+    }
+    this.#r.counters.putsIndeterminate++;
+    return {
+      status: "quorum-not-reached",
+      acks,
+      needed: requirement.needed,
+      indeterminate: true,
+    };
+  }
+
+  #done(request: PutRequest, written: Written, acks: AckCounts): PutDone {
+    const { record } = written;
+    // A plain vector cannot say "mine but not yours": a context is given only when there is nothing but mine.
+    const alone = record.siblings.length === 1;
+    return {
+      status: "ok",
+      dot: written.dot,
+      stamp: written.stamp,
+      context: alone ? { entries: record.context, newestStamp: newestStamp(record) } : null,
+      liveSiblings: alone
+        ? Number(!request.deleted)
+        : liveSiblings(record, this.#r.clock.nowForExpiryMs()).length,
+      acks,
+      etag: request.deleted
+        ? ""
+        : etagOf(this.#r.env.hasher, {
+            kind: "value",
+            dots: [written.dot],
+            contentType: request.contentType,
+            expiresAtMs: request.expiresAtMs,
+          }),
+    };
+  }
+}

@@ -1,0 +1,98 @@
+/** Read repair in the background: whoever was seen to be behind is sent the merged record. */
+
+import { PeerError } from "../cluster/peer-channel.ts";
+import type { NodeId } from "../core/ids.ts";
+import type { Key } from "../core/key.ts";
+import { READ_REPAIRS_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
+import { equalRecords, mergeRecords } from "../core/record.ts";
+import type { CausalRecord } from "../core/version.ts";
+import type { Replication } from "./context.ts";
+import { encodeWrite, type ReadAnswer } from "./data-messages.ts";
+import { fetchWhole } from "./fetch-whole.ts";
+import { mergeAnswers } from "./read-round.ts";
+import type { Route } from "./route.ts";
+
+export class ReadRepair {
+  readonly #r: Replication;
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(r: Replication) {
+    this.#r = r;
+  }
+
+  /** Runs `repair` after `settled`, unless too many wait already: the next read of the key will try again. */
+  after(settled: Promise<void>, repair: () => Promise<void>): void {
+    if (this.#running.size >= READ_REPAIRS_MAX) {
+      this.#r.counters.readRepairsDropped++;
+      return;
+    }
+    const running: Promise<void> = settled
+      .then(repair)
+      .catch((error: unknown) => {
+        this.#r.env.logger.warn("read-repair-failed", { error: String(error) });
+      })
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  async run(key: Key, route: Route, answers: ReadonlyMap<NodeId, ReadAnswer>): Promise<void> {
+    const merged = mergeAnswers(answers);
+    if (merged === null) return;
+    const behind: NodeId[] = [];
+    for (const [node, answer] of answers) {
+      if (
+        answer.record !== merged &&
+        (answer.record === null || !equalRecords(answer.record, merged))
+      ) {
+        behind.push(node);
+      }
+    }
+    if (behind.length === 0) return;
+    const whole = await this.#wholeOf(key, route, merged, answers);
+    if (whole === null) return;
+    this.#r.counters.readRepairs += behind.length;
+    await Promise.all(behind.map((node) => this.#send(key, route, node, whole)));
+  }
+
+  /** The merged record with every value, or null when a holder no longer answers. */
+  async #wholeOf(
+    key: Key,
+    route: Route,
+    merged: CausalRecord,
+    answers: ReadonlyMap<NodeId, ReadAnswer>,
+  ): Promise<CausalRecord | null> {
+    let whole = merged;
+    const deadlineMs = this.#r.env.clock.monotonicMs() + REQUEST_TIMEOUT_DEFAULT_MS;
+    for (const [node, answer] of answers) {
+      if (!lacksValues(whole)) return whole;
+      if (answer.record === null || !lacksValues(answer.record)) continue;
+      const fetched = await fetchWhole(this.#r, route, key, node, deadlineMs);
+      if (fetched !== null) whole = mergeRecords(whole, fetched);
+    }
+    return lacksValues(whole) ? null : whole;
+  }
+
+  async #send(key: Key, route: Route, node: NodeId, record: CausalRecord): Promise<void> {
+    if (node === this.#r.self) {
+      await this.#r.store.whenDurable(this.#r.replica.merge(key, record).sequence);
+      return;
+    }
+    try {
+      await this.#r.channel.send(node, "write", encodeWrite(route.layout.version, key, record), {
+        timeoutMs: REQUEST_TIMEOUT_DEFAULT_MS,
+        lane: "batch",
+      });
+    } catch (error) {
+      // A node that cannot be repaired now stays behind and is found again by a later read.
+      if (!(error instanceof PeerError)) throw error;
+    }
+  }
+}
+
+function lacksValues(record: CausalRecord): boolean {
+  return record.siblings.some((sibling) => sibling.value === null);
+}

@@ -1,0 +1,219 @@
+/**
+ * One quorum read: asks as many homes as must answer, nearest first, and more when one fails or keeps silent. One is
+ * asked for the data, the others for contexts and dots (a digest read); DeCandia et al. 2007, section 4.5.
+ */
+
+import { PeerError } from "../cluster/peer-channel.ts";
+import type { QuorumGroup, Requirement } from "../core/consistency.ts";
+import type { NodeId } from "../core/ids.ts";
+import type { Key } from "../core/key.ts";
+import { DIGEST_INLINE_BYTES } from "../core/limits.ts";
+import { Tally } from "../core/quorum.ts";
+import { EMPTY_RECORD, mergeRecords } from "../core/record.ts";
+import type { CausalRecord } from "../core/version.ts";
+import type { Replication } from "./context.ts";
+import { decodeReadAnswer, encodeRead, type ReadAnswer } from "./data-messages.ts";
+import { localRead } from "./local-read.ts";
+import { nearestFirst, type Route } from "./route.ts";
+import type { Waiting } from "./sweeper.ts";
+
+export interface ReadRoundResult {
+  readonly outcome: "won" | "lost" | "stale-layout";
+  readonly tally: Tally;
+  /** All that was heard until now; late answers still come in until `settled`. */
+  readonly answers: ReadonlyMap<NodeId, ReadAnswer>;
+  /** Resolves when every home that was asked has answered, failed or run out of time. */
+  readonly settled: Promise<void>;
+}
+
+const WHOLE = Number.MAX_SAFE_INTEGER;
+
+export class ReadRound implements Waiting {
+  readonly #r: Replication;
+  readonly #route: Route;
+  readonly #key: Key;
+  readonly #requirement: Requirement;
+  readonly #tally: Tally;
+  /** Nearest first. */
+  readonly #unasked: NodeId[];
+  readonly #answers = new Map<NodeId, ReadAnswer>();
+  readonly #deadlineMs: number;
+  #open = 0;
+  #hedgeAtMs: number;
+  #dataAsked = false;
+  #stale = false;
+  #resolve: ((result: ReadRoundResult) => void) | null = null;
+  #settle: (() => void) | null = null;
+  readonly #settled: Promise<void>;
+
+  constructor(
+    r: Replication,
+    route: Route,
+    key: Key,
+    requirement: Requirement,
+    deadlineMs: number,
+  ) {
+    this.#r = r;
+    this.#route = route;
+    this.#key = key;
+    this.#requirement = requirement;
+    this.#tally = new Tally(requirement);
+    this.#unasked = nearestFirst(r.membership, route.homes);
+    this.#deadlineMs = deadlineMs;
+    this.#hedgeAtMs = deadlineMs;
+    this.#settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  /** `enough` asks as many homes as must answer, and others only when one of them fails or is slow. */
+  run(first: "enough" | "all"): Promise<ReadRoundResult> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      const nowMs = this.#r.env.clock.monotonicMs();
+      if (first === "all") {
+        for (const node of this.#unasked.splice(0)) this.#ask(node, nowMs);
+      } else {
+        for (const group of this.#requirement.groups) this.#askGroup(group, nowMs);
+      }
+      this.#look();
+    });
+  }
+
+  #askGroup(group: QuorumGroup, nowMs: number): void {
+    let wanted = group.needed;
+    for (let i = 0; i < this.#unasked.length && wanted > 0; ) {
+      const node = this.#unasked[i] as NodeId;
+      if (!group.homes.includes(node)) {
+        i++;
+        continue;
+      }
+      this.#unasked.splice(i, 1);
+      this.#ask(node, nowMs);
+      wanted--;
+    }
+  }
+
+  tick(nowMs: number): void {
+    if (nowMs >= this.#deadlineMs) {
+      this.#finish(this.#tally.outcome() === "won" ? "won" : "lost");
+      this.#close();
+      return;
+    }
+    if (this.#resolve !== null && nowMs >= this.#hedgeAtMs && this.#askAnother(nowMs)) {
+      this.#r.counters.hedgedReads++;
+    }
+  }
+
+  /** The nearest home whose answer would help. False when there is none left. */
+  #askAnother(nowMs: number): boolean {
+    for (let i = 0; i < this.#unasked.length; i++) {
+      const node = this.#unasked[i] as NodeId;
+      if (!this.#tally.needs(node)) continue;
+      this.#unasked.splice(i, 1);
+      this.#ask(node, nowMs);
+      return true;
+    }
+    return false;
+  }
+
+  #ask(node: NodeId, nowMs: number): void {
+    const bodyBytesMax = this.#dataAsked ? DIGEST_INLINE_BYTES : WHOLE;
+    this.#dataAsked = true;
+    this.#hedgeAtMs = nowMs + this.#r.patienceMs(node);
+    if (node === this.#r.self) {
+      this.#askSelf(node);
+      return;
+    }
+    this.#open++;
+    const fields = encodeRead(this.#route.layout.version, this.#key, bodyBytesMax);
+    const timeoutMs = this.#deadlineMs - nowMs;
+    this.#r.channel.send(node, "read", fields, { timeoutMs, lane: "batch" }).then(
+      (answer) => {
+        try {
+          this.#answered(node, decodeReadAnswer(this.#r.env.hasher, answer));
+        } catch (error) {
+          this.#failed(node, error);
+        }
+      },
+      (error: unknown) => this.#failed(node, error),
+    );
+  }
+
+  #askSelf(node: NodeId): void {
+    const answer = localRead(this.#r, this.#key);
+    if (!(answer instanceof Promise)) {
+      this.#count(node, answer);
+      return;
+    }
+    this.#open++;
+    answer.then(
+      (late) => this.#answered(node, late),
+      (error: unknown) => this.#failed(node, error),
+    );
+  }
+
+  #count(node: NodeId, answer: ReadAnswer): void {
+    this.#answers.set(node, answer);
+    if (answer.counts) this.#tally.ack(node);
+    else this.#tally.fail(node);
+  }
+
+  #answered(node: NodeId, answer: ReadAnswer): void {
+    this.#open--;
+    this.#count(node, answer);
+    this.#look();
+  }
+
+  #failed(node: NodeId, error: unknown): void {
+    this.#open--;
+    this.#tally.fail(node);
+    if (error instanceof PeerError && error.code === "stale_layout") {
+      this.#r.adoptRefusal(error.detail);
+      this.#stale = true;
+    }
+    this.#look();
+  }
+
+  /** After each answer: is it decided, must another home be asked, was that the last one? */
+  #look(): void {
+    if (this.#resolve !== null) {
+      if (this.#stale) this.#finish("stale-layout");
+      else if (this.#tally.outcome() === "won") this.#finish("won");
+      else {
+        const nowMs = this.#r.env.clock.monotonicMs();
+        while (this.#tally.outcome() === "pending" && this.#open < this.#tally.missing()) {
+          if (!this.#askAnother(nowMs)) break;
+        }
+        const outcome = this.#tally.outcome();
+        if (outcome === "won") this.#finish("won");
+        else if (outcome === "lost" || this.#open === 0) this.#finish("lost");
+        else this.#r.sweeper.add(this);
+      }
+    }
+    if (this.#resolve === null && this.#open === 0) this.#close();
+  }
+
+  #finish(outcome: ReadRoundResult["outcome"]): void {
+    const resolve = this.#resolve;
+    if (resolve === null) return;
+    this.#resolve = null;
+    resolve({ outcome, tally: this.#tally, answers: this.#answers, settled: this.#settled });
+  }
+
+  #close(): void {
+    this.#r.sweeper.delete(this);
+    this.#settle?.();
+    this.#settle = null;
+  }
+}
+
+/** The merge of all that was heard; null when no replica holds the key. Returns an answer's own record when it can. */
+export function mergeAnswers(answers: ReadonlyMap<NodeId, ReadAnswer>): CausalRecord | null {
+  let merged: CausalRecord | null = null;
+  for (const answer of answers.values()) {
+    if (answer.record === null) continue;
+    merged = merged === null ? answer.record : mergeRecords(merged, answer.record);
+  }
+  return merged === EMPTY_RECORD ? null : merged;
+}

@@ -1,0 +1,175 @@
+/** A get: a quorum read, the conflict policy, the values that are still missing, and read repair behind the answer. */
+import { type ConflictPolicy, resolve } from "../core/conflict.ts";
+import { type Requirement, requirementOf } from "../core/consistency.ts";
+import type { NodeId } from "../core/ids.ts";
+import type { Key } from "../core/key.ts";
+import { mergeRecords } from "../core/record.ts";
+import type { CausalRecord, Sibling } from "../core/version.ts";
+import type { Replication } from "./context.ts";
+import { fetchWhole } from "./fetch-whole.ts";
+import { ReadRepair } from "./read-repair.ts";
+import { mergeAnswers, ReadRound, type ReadRoundResult } from "./read-round.ts";
+import { regionRank } from "./region-rank.ts";
+import type { Failure, GetOutcome, GetRequest } from "./requests.ts";
+import { type Route, routeOf } from "./route.ts";
+
+/** One get in so many asks every home, so that replicas that no quorum would ask are repaired too. */
+const ASK_ALL_ONE_IN = 16;
+/** How often a read is sent again under a newer layout before it is given up. */
+const LAYOUT_ROUNDS_MAX = 3;
+
+export class Reader {
+  readonly #r: Replication;
+  readonly #repair: ReadRepair;
+
+  constructor(r: Replication) {
+    this.#r = r;
+    this.#repair = new ReadRepair(r);
+  }
+
+  async get(request: GetRequest): Promise<GetOutcome> {
+    const deadlineMs = this.#r.env.clock.monotonicMs() + request.timeoutMs;
+    for (let round = 0; round < LAYOUT_ROUNDS_MAX; round++) {
+      const plan = this.#plan(request);
+      if ("status" in plan) return plan;
+      const result = await this.#ask(request, plan.route, plan.requirement, deadlineMs);
+      if (result.outcome === "stale-layout") continue;
+      this.#repairBehind(request.key, plan.route, result);
+      if (result.outcome === "lost") return this.#notReached(plan.requirement, result);
+      return this.#answer(request, plan.route, result, deadlineMs);
+    }
+    this.#r.counters.getsWithoutQuorum++;
+    return {
+      status: "quorum-not-reached",
+      acks: { primary: 0, fallback: 0, of: 0 },
+      needed: 1,
+      indeterminate: false,
+    };
+  }
+
+  /** Resolves when the repairs that are running now have ended: for tests and a clean stop. */
+  idle(): Promise<void> {
+    return this.#repair.idle();
+  }
+
+  #plan(
+    request: GetRequest,
+  ): { readonly route: Route; readonly requirement: Requirement } | Failure {
+    const layout = this.#r.membership.layout();
+    if (layout === undefined || !layout.document.formed) return { status: "not-formed" };
+    const route = routeOf(layout, request.key);
+    if (route === undefined) return { status: "namespace-not-found" };
+    const required = requirementOf({
+      consistency: request.consistency,
+      homes: route.homes,
+      policyCopies: layout.policyCopies(route.policy),
+      layout,
+      coordinatorRegion: this.#r.region,
+      regionRank: regionRank(this.#r.membership, layout),
+    });
+    return required.ok ? { route, requirement: required.requirement } : required.failure;
+  }
+
+  #ask(
+    request: GetRequest,
+    route: Route,
+    requirement: Requirement,
+    deadlineMs: number,
+  ): Promise<ReadRoundResult> {
+    const round = new ReadRound(this.#r, route, request.key, requirement, deadlineMs);
+    return round.run(this.#r.env.random.below(ASK_ALL_ONE_IN) === 0 ? "all" : "enough");
+  }
+
+  #notReached(requirement: Requirement, result: ReadRoundResult): Failure {
+    this.#r.counters.getsWithoutQuorum++;
+    return {
+      status: "quorum-not-reached",
+      acks: result.tally.counts(),
+      needed: requirement.needed,
+      indeterminate: false,
+    };
+  }
+
+  async #answer(
+    request: GetRequest,
+    route: Route,
+    result: ReadRoundResult,
+    deadlineMs: number,
+  ): Promise<GetOutcome> {
+    const acks = result.tally.counts();
+    let record = mergeAnswers(result.answers);
+    if (record === null) {
+      return { status: "ok", record, chosen: [], liveSiblings: 0, deletedSiblings: 0, acks };
+    }
+    const nowMs = this.#r.clock.nowForExpiryMs();
+    let resolved = this.#resolve(record, result, route, request.conflict, nowMs);
+    if (resolved.chosen.some(lacksValue)) {
+      record = await fetchValues(this.#r, route, request.key, record, result, deadlineMs);
+      resolved = this.#resolve(record, result, route, request.conflict, nowMs);
+      if (resolved.chosen.some(lacksValue)) {
+        return {
+          status: "quorum-not-reached",
+          acks,
+          needed: acks.primary + 1,
+          indeterminate: false,
+        };
+      }
+    }
+    return {
+      status: "ok",
+      record,
+      chosen: resolved.chosen,
+      liveSiblings: resolved.live,
+      deletedSiblings: resolved.deletedOrExpired,
+      acks,
+    };
+  }
+
+  #resolve(
+    record: CausalRecord,
+    result: ReadRoundResult,
+    route: Route,
+    policy: ConflictPolicy,
+    nowMs: number,
+  ): ReturnType<typeof resolve> {
+    const answers: (CausalRecord | null)[] = [];
+    if (policy === "majority" && record.siblings.length > 1) {
+      for (const answer of result.answers.values()) if (answer.counts) answers.push(answer.record);
+    }
+    return resolve({ record, answers, homes: route.homes.length, policy, nowMs });
+  }
+
+  /** Starts only when every home that was asked has spoken, so that late answers are repaired as well. */
+  #repairBehind(key: Key, route: Route, result: ReadRoundResult): void {
+    if (result.answers.size === 1 && result.tally.outcome() === "won" && route.homes.length === 1) {
+      return;
+    }
+    this.#repair.after(result.settled, () => this.#repair.run(key, route, result.answers));
+  }
+}
+
+function lacksValue(sibling: Sibling): boolean {
+  return sibling.value === null;
+}
+
+/** Asks the nodes whose records hold what is missing, one after another, until every live value is there. */
+async function fetchValues(
+  r: Replication,
+  route: Route,
+  key: Key,
+  record: CausalRecord,
+  result: ReadRoundResult,
+  deadlineMs: number,
+): Promise<CausalRecord> {
+  let whole = record;
+  const holders: NodeId[] = [];
+  for (const [node, answer] of result.answers) if (answer.record !== null) holders.push(node);
+  for (const node of holders) {
+    if (!whole.siblings.some(lacksValue)) break;
+    const held = result.answers.get(node)?.record;
+    if (held === null || held === undefined || !held.siblings.some(lacksValue)) continue;
+    const fetched = await fetchWhole(r, route, key, node, deadlineMs);
+    if (fetched !== null) whole = mergeRecords(whole, fetched);
+  }
+  return whole;
+}

@@ -1,0 +1,166 @@
+/**
+ * This node's own share of the data. Every method is one synchronous step: nothing can run between the read of a record
+ * and the write that depends on it. Nothing here may leave the node before the returned sequence is durable.
+ */
+import type { HybridClock } from "../core/clock.ts";
+import type { Hasher } from "../core/hasher.ts";
+import { type Key, partitionOf } from "../core/key.ts";
+import { RECORD_BYTES_MAX, SIBLINGS_MAX } from "../core/limits.ts";
+import { decideDot, mintedAfterReplication } from "../core/mint.ts";
+import {
+  EMPTY_RECORD,
+  mergeRecords,
+  newestStamp,
+  putSibling,
+  recordBytes,
+} from "../core/record.ts";
+import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
+import type { RecordStore, StoredRecord } from "../storage/record-store.ts";
+
+/** A put that has reached its coordinator. */
+export interface CoordinatedPut {
+  readonly key: Key;
+  readonly deleted: boolean;
+  readonly value: Uint8Array;
+  readonly contentType: string;
+  readonly metadata: string;
+  readonly expiresAtMs: number;
+  readonly context: { readonly entries: Context; readonly newestStamp: Stamp } | null;
+  readonly writeQuorum: number;
+  readonly sloppy: boolean;
+  readonly idempotencyKey: string;
+  readonly bodyDigest: string;
+}
+
+export type CoordinatedOutcome =
+  | {
+      readonly status: "written";
+      readonly record: CausalRecord;
+      readonly dot: Dot;
+      readonly stamp: Stamp;
+      readonly sequence: number;
+    }
+  | { readonly status: "too-many-siblings"; readonly siblings: number }
+  | { readonly status: "idempotency-mismatch" };
+
+const NO_CONTEXT: Context = [];
+
+export class Replica {
+  readonly #store: RecordStore;
+  readonly #clock: HybridClock;
+  readonly #hasher: Hasher;
+  readonly #partitions: () => number;
+
+  constructor(parts: {
+    readonly store: RecordStore;
+    readonly clock: HybridClock;
+    readonly hasher: Hasher;
+    /** Q of the adopted layout. */
+    readonly partitions: () => number;
+  }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#hasher = parts.hasher;
+    this.#partitions = parts.partitions;
+  }
+
+  read(key: Key): StoredRecord {
+    return this.#store.read(key);
+  }
+
+  /** Mints a dot, merges the new sibling with what is held, writes. (Riak's "coordinated put".) */
+  coordinate(put: CoordinatedPut): CoordinatedOutcome {
+    const stored = this.#store.read(put.key);
+    const local = stored.state === "record" ? stored.record : null;
+    if (put.idempotencyKey !== "" && local !== null) {
+      const first = local.siblings.find((sibling) => sibling.idempotencyKey === put.idempotencyKey);
+      if (first !== undefined) return this.#answerAgain(put, local, first, stored.sequence);
+    }
+    const minted = stored.state === "record" ? stored.minted : null;
+    const dot = decideDot({
+      actorId: this.#store.actorId,
+      minted,
+      localContext: local?.context ?? NO_CONTEXT,
+      incomingContext: put.context?.entries ?? NO_CONTEXT,
+      takeEpoch: () => this.#store.takeEpoch(),
+    });
+    const stamp = this.#clock.stampAfter(
+      put.context?.newestStamp ?? 0,
+      local === null ? 0 : newestStamp(local),
+    );
+    const sibling = this.#siblingOf(put, dot, stamp);
+    const record = putSibling(local, put.context?.entries ?? null, sibling);
+    if (record.siblings.length > 1) {
+      const tooMany =
+        record.siblings.length > SIBLINGS_MAX || recordBytes(record) > RECORD_BYTES_MAX;
+      if (tooMany) return { status: "too-many-siblings", siblings: record.siblings.length };
+    }
+    const sequence = this.#store.write(
+      put.key,
+      partitionOf(put.key.hash, this.#partitions()),
+      record,
+      {
+        actor: dot.actor,
+        epoch: dot.epoch,
+        counter: dot.counter,
+      },
+    );
+    return { status: "written", record, dot, stamp, sequence };
+  }
+
+  /**
+   * Merges a record from a peer: a fan-out, a read repair. Commutative and idempotent, never refuses. Returns the
+   * sequence that must be durable before the merge is acknowledged.
+   * REQUIRES: the values of `incoming` are not views of a larger buffer, since they are kept.
+   */
+  merge(
+    key: Key,
+    incoming: CausalRecord,
+  ): { readonly sequence: number; readonly changed: boolean } {
+    const stored = this.#store.read(key);
+    this.#clock.observe(newestStamp(incoming));
+    const local = stored.state === "record" ? stored.record : EMPTY_RECORD;
+    const merged = mergeRecords(local, incoming);
+    if (merged === local && stored.state === "record")
+      return { sequence: stored.sequence, changed: false };
+    const minted =
+      stored.state === "record"
+        ? mintedAfterReplication({
+            actorId: this.#store.actorId,
+            minted: stored.minted,
+            incomingContext: incoming.context,
+          })
+        : null;
+    const partition = partitionOf(key.hash, this.#partitions());
+    return { sequence: this.#store.write(key, partition, merged, minted), changed: true };
+  }
+
+  #siblingOf(put: CoordinatedPut, dot: Dot, stamp: Stamp): Sibling {
+    return {
+      dot,
+      stamp,
+      deleted: put.deleted,
+      value: put.value,
+      valueBytes: put.value.length,
+      valueHash: this.#hasher.hash64(put.value),
+      contentType: put.contentType,
+      metadata: put.metadata,
+      expiresAtMs: put.expiresAtMs,
+      writeQuorum: put.writeQuorum,
+      sloppy: put.sloppy,
+      idempotencyKey: put.idempotencyKey,
+      bodyDigest: put.bodyDigest,
+    };
+  }
+
+  /** A repeat of a put that this record already holds: nothing new is minted; the record is sent round once more. */
+  #answerAgain(
+    put: CoordinatedPut,
+    record: CausalRecord,
+    first: Sibling,
+    sequence: number,
+  ): CoordinatedOutcome {
+    if (first.bodyDigest !== put.bodyDigest) return { status: "idempotency-mismatch" };
+    return { status: "written", record, dot: first.dot, stamp: first.stamp, sequence };
+  }
+}
