@@ -2,6 +2,8 @@
  * Branded identifiers. Each is made only by its parser or its maker, so that a region cannot be passed for a node.
  */
 
+import { byteString } from "./bytes.ts";
+
 declare const brand: unique symbol;
 type Branded<T, Name extends string> = T & { readonly [brand]: Name };
 
@@ -58,13 +60,15 @@ export function parseZoneId(text: string): ZoneId {
   return text as ZoneId;
 }
 
-/** @throws TypeError unless there are exactly 16 bytes. */
+/**
+ * The 16 bytes at `offset`.
+ * @throws TypeError when there are fewer.
+ */
 export function actorIdFromBytes(bytes: Uint8Array, offset = 0): ActorId {
-  if (bytes.length < offset + 16)
+  if (bytes.length < offset + 16) {
     throw new TypeError(`Cannot read actor id, want 16 bytes: ${bytes.length - offset}`);
-  let text = "";
-  for (let i = 0; i < 16; i++) text += String.fromCharCode(bytes[offset + i] as number);
-  return text as ActorId;
+  }
+  return byteString(bytes.subarray(offset, offset + 16)) as ActorId;
 }
 
 /** For people and logs: 32 lower-case hex digits. */

@@ -122,7 +122,16 @@ assert(RECORD_BYTES_MAX < PEER_BODY_BYTES_MAX, "a record must fit one peer reque
 assert(PEER_QUEUE_BYTES_MAX >= RECORD_BYTES_MAX, "a record must fit an empty queue");
 assert(RECORD_ALONE_BYTES < TURN_BYTES_MAX, "a turn must hold more than one small record");
 assert(DIGEST_INLINE_BYTES < RECORD_ALONE_BYTES, "an inlined value must fit a batch");
-assert(PARTITIONS_MIN <= PARTITIONS_DEFAULT && PARTITIONS_DEFAULT <= PARTITIONS_MAX, "Q in its range");
-assert(ELECTORS_MAX % 2 === 1, "an even number of electors tolerates no more failures than one fewer");
+assert(
+  PARTITIONS_MIN <= PARTITIONS_DEFAULT && PARTITIONS_DEFAULT <= PARTITIONS_MAX,
+  "Q in its range",
+);
+assert(
+  ELECTORS_MAX % 2 === 1,
+  "an even number of electors tolerates no more failures than one fewer",
+);
 assert(TOKEN_ENTRIES_MAX * (16 + 5 + 7) < TOKEN_BYTES_MAX, "a token of the most entries must fit");
-assert(STAND_IN_AFTER_MIN_MS < REQUEST_TIMEOUT_DEFAULT_MS, "a stand-in must come within the deadline");
+assert(
+  STAND_IN_AFTER_MIN_MS < REQUEST_TIMEOUT_DEFAULT_MS,
+  "a stand-in must come within the deadline",
+);
