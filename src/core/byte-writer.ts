@@ -3,7 +3,7 @@ import { utf8Length, utf8Write } from "./bytes.ts";
 /** Bytes of `value` as a varint: seven bits a byte, low bits first. */
 export function varintLength(value: number): number {
   let length = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) length++;
+  for (let limit = 128; value >= limit && length < 8; limit *= 128) length++;
   return length;
 }
 

@@ -100,7 +100,9 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
 export function byteString(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += 4096) {
-    text += String.fromCharCode(...bytes.subarray(at, at + 4096));
+    // apply takes any array-like; its type says arrays only. The spread is five times slower.
+    const part = bytes.subarray(at, at + 4096) as ArrayLike<number> as number[];
+    text += String.fromCharCode.apply(null, part);
   }
   return text;
 }

@@ -2,8 +2,6 @@
  * Branded identifiers. Each is made only by its parser or its maker, so that a region cannot be passed for a node.
  */
 
-import { byteString } from "./bytes.ts";
-
 declare const brand: unique symbol;
 type Branded<T, Name extends string> = T & { readonly [brand]: Name };
 
@@ -68,7 +66,13 @@ export function actorIdFromBytes(bytes: Uint8Array, offset = 0): ActorId {
   if (bytes.length < offset + 16) {
     throw new TypeError(`Cannot read actor id, want 16 bytes: ${bytes.length - offset}`);
   }
-  return byteString(bytes.subarray(offset, offset + 16)) as ActorId;
+  const at = (i: number) => bytes[offset + i] as number;
+  // One call with all sixteen is several times faster than a loop or a spread, and each entry of each context is one.
+  // biome-ignore format: sixteen of a kind
+  return String.fromCharCode(
+    at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7),
+    at(8), at(9), at(10), at(11), at(12), at(13), at(14), at(15),
+  ) as ActorId;
 }
 
 /** For people and logs: 32 lower-case hex digits. */
