@@ -7,6 +7,7 @@ import type { NodeId, RegionId } from "../core/ids.ts";
 import type { Env } from "../env/env.ts";
 import type { RecordStore } from "../storage/record-store.ts";
 import type { Counters } from "./counters.ts";
+import type { Doubt } from "./doubt.ts";
 import type { Replica } from "./replica.ts";
 import type { Sweeper } from "./sweeper.ts";
 
@@ -21,6 +22,7 @@ export interface Replication {
   readonly clock: HybridClock;
   readonly sweeper: Sweeper;
   readonly counters: Counters;
+  readonly doubt: Doubt;
   /** How long a home may take before another one is asked as well: max(2 x its p99, 150 ms). */
   readonly patienceMs: (node: NodeId) => number;
   /** Adopts the newer document that a `stale_layout` refusal carries. */

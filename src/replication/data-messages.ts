@@ -183,17 +183,20 @@ export interface ScanAnswer {
   readonly rows: readonly ScanRow[];
   /** Rows may follow the last one given. */
   readonly more: boolean;
+  /** The node may lack rows that it acknowledged: its rows are no complete scan. */
+  readonly inDoubt: boolean;
 }
 
 export function encodeScanAnswer(answer: ScanAnswer): WireFields {
   const flat: WireValue[] = [];
   for (const row of answer.rows) flat.push(row.key, row.head);
-  return [answer.more, flat];
+  return [answer.more, answer.inDoubt, flat];
 }
 
 export function decodeScanAnswer(fields: WireFields, limit: number): ScanAnswer {
   const more = readBoolean(fields, 0, "more");
-  const flat = fields[1];
+  const inDoubt = readBoolean(fields, 1, "inDoubt");
+  const flat = fields[2];
   if (!Array.isArray(flat) || flat.length % 2 !== 0 || flat.length > 2 * limit) {
     throw badMessage("scan rows");
   }
@@ -205,7 +208,7 @@ export function decodeScanAnswer(fields: WireFields, limit: number): ScanAnswer 
     if (head !== null && !(head instanceof Uint8Array)) throw badMessage("scan row head");
     rows.push({ key, head });
   }
-  return { rows, more };
+  return { rows, more, inDoubt };
 }
 
 // ---- inspect -----------------------------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ export async function gatherScans(
     for (const [i, answer] of answers.entries()) {
       const node = chosen[i];
       if (node === undefined) continue;
-      if (answer === null) failed.add(node);
+      // A scan that may lack rows proves nothing about what is absent.
+      if (answer === null || answer.inDoubt) failed.add(node);
       else scans.set(node, { node, ...answer });
     }
   }

@@ -2,6 +2,7 @@ import type { Key } from "../core/key.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import type { ReadAnswer } from "./data-messages.ts";
+import { routeOf } from "./route.ts";
 
 /**
  * This node's own answer to a read. It leaves only when the row it shows is durable: a dot that a crash could take back
@@ -10,10 +11,11 @@ import type { ReadAnswer } from "./data-messages.ts";
 export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAnswer> {
   const stored = r.replica.read(key);
   if (stored.state === "unknown") r.counters.unknownReads++;
-  const answer: ReadAnswer =
-    stored.state === "record"
-      ? { record: stored.record, counts: true }
-      : { record: null, counts: stored.state === "absent" };
+  const sure = stored.state !== "unknown" && !inDoubt(r, key);
+  const answer: ReadAnswer = {
+    record: stored.state === "record" ? stored.record : null,
+    counts: sure,
+  };
   if (r.store.isDurable(stored.sequence)) return answer;
   return r.store.whenDurable(stored.sequence).then(
     () => answer,
@@ -23,4 +25,11 @@ export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAn
       throw error;
     },
   );
+}
+
+function inDoubt(r: Replication, key: Key): boolean {
+  if (!r.doubt.any) return false;
+  const layout = r.membership.layout();
+  const route = layout === undefined ? undefined : routeOf(layout, key);
+  return route === undefined || r.doubt.of(route.layout, route.policy, route.partition);
 }

@@ -23,8 +23,10 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
     }
     if (!r.store.isDurable(slice.sequence)) await r.store.whenDurable(slice.sequence);
     const last = slice.rows.at(-1);
-    if (slice.rows.length < limit || last === undefined) return { rows, more: false };
-    if (rows.length >= message.limit) return { rows, more: true };
+    if (slice.rows.length < limit || last === undefined) {
+      return { rows, more: false, inDoubt: r.doubt.any };
+    }
+    if (rows.length >= message.limit) return { rows, more: true, inDoubt: r.doubt.any };
     if (message.reverse) end = last.keyBytes;
     else start = keyAfter(last.keyBytes);
     await new Promise<void>((resolve) => r.env.clock.endOfTurn(resolve));

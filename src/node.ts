@@ -1,0 +1,183 @@
+/** The composition root: one ring member from a configuration, a world and an opened data directory. */
+
+import { Cluster } from "./cluster/cluster.ts";
+import { Keyring } from "./cluster/keyring.ts";
+import { decodeLayout, encodeLayout } from "./cluster/layout-codec.ts";
+import { PeerClient } from "./cluster/peer-client.ts";
+import { createPeerServer } from "./cluster/peer-server.ts";
+import { HybridClock } from "./core/clock.ts";
+import { type ClusterId, type NodeId, parseRegionId } from "./core/ids.ts";
+import { STAND_IN_AFTER_MIN_MS } from "./core/limits.ts";
+import type { MetricSource } from "./core/metrics.ts";
+import type { Disk } from "./env/disk.ts";
+import type { Env } from "./env/env.ts";
+import type { PeerHandler } from "./env/transport.ts";
+import { type RunningWorker, startWorker } from "./env/worker.ts";
+import { createApp } from "./http/app.ts";
+import type { NodeConfig } from "./node-config.ts";
+import { nodeMetrics } from "./node-metrics.ts";
+import type { Replication } from "./replication/context.ts";
+import { Coordinator } from "./replication/coordinator.ts";
+import { newCounters } from "./replication/counters.ts";
+import { Doubt } from "./replication/doubt.ts";
+import { PeerService } from "./replication/peer-service.ts";
+import { recoveryWorker } from "./replication/recovery.ts";
+import { Replica } from "./replication/replica.ts";
+import { Sweeper } from "./replication/sweeper.ts";
+import { Store } from "./storage/store.ts";
+
+/** What openDataDirectory gives, or the simulator's counterpart. */
+export interface NodeData {
+  readonly nodeId: NodeId;
+  /** Undefined until the node has created or joined a cluster. */
+  readonly clusterId: ClusterId | undefined;
+  setClusterId(id: ClusterId): void;
+  readonly disk: Disk;
+  /** The durable boot counter. */
+  readonly incarnation: number;
+  /** This database is new although the node is not: it may have forgotten rows, dots and promises. */
+  readonly forgotten: boolean;
+  close(): void;
+}
+
+export interface GyreNode {
+  readonly nodeId: NodeId;
+  /** The client-facing app. `rawTarget` is the request target as it was on the wire, where the runtime shows it. */
+  fetch(request: Request, info?: { readonly rawTarget?: string }): Promise<Response>;
+  /** What the peer listener calls. */
+  readonly peer: PeerHandler;
+  start(): void;
+  /** Ends background work, then commits and closes the store. Requests under way should have ended before. */
+  stop(): Promise<void>;
+  /** Resolves when the background work caused by requests so far (read repair) has ended. */
+  idle(): Promise<void>;
+}
+
+export interface NodeOptions {
+  readonly config: NodeConfig;
+  readonly env: Env;
+  readonly data: NodeData;
+  readonly durability: "power" | "process";
+}
+
+/** Builds the node; nothing runs before `start`. @throws Error when the configuration or the disk cannot be used. */
+export function createNode(options: NodeOptions): GyreNode {
+  const { config, env, data } = options;
+  const store = Store.open({
+    disk: data.disk,
+    clock: env.clock,
+    hasher: env.hasher,
+    random: env.random,
+    logger: env.logger,
+    failStop: env.failStop,
+    cacheBytes: config.cacheBytes,
+    onSlowCommit: (ms) => cluster.noteStall(ms),
+  });
+  const keyring = new Keyring(env.crypto, config.secrets);
+  const client = new PeerClient({
+    env,
+    self: data.nodeId,
+    clusterId: () => cluster.clusterId(),
+    keyring,
+    addressOf: (node) => cluster.addressOf(node),
+    onRoundTrip: (node, ms) => cluster.observeRoundTrip(node, ms),
+  });
+  const cluster: Cluster = new Cluster({
+    env,
+    meta: store.meta,
+    channel: client,
+    self: data.nodeId,
+    clusterId: data.clusterId,
+    incarnation: data.incarnation,
+    config,
+    load: () => {
+      const { rows, bytes } = store.usage();
+      return { keys: rows, bytes };
+    },
+    hasRows: () => store.usage().rows > 0,
+    actorIsNew: data.forgotten,
+  });
+  cluster.onClusterId((id) => data.setClusterId(id));
+
+  const clock = new HybridClock(() => env.clock.wallMs());
+  const replication: Replication = {
+    env,
+    self: data.nodeId,
+    region: parseRegionId(config.region),
+    membership: cluster,
+    channel: client,
+    store,
+    replica: new Replica({
+      store,
+      clock,
+      hasher: env.hasher,
+      partitions: () => cluster.layout()?.partitions ?? config.partitions,
+    }),
+    clock,
+    sweeper: new Sweeper(env.clock),
+    counters: newCounters(),
+    doubt: new Doubt({
+      meta: store.meta,
+      logger: env.logger,
+      self: data.nodeId,
+      forgotten: data.forgotten,
+    }),
+    patienceMs: (node) => Math.max(2 * client.latencyP99Ms(node), STAND_IN_AFTER_MIN_MS),
+    adoptRefusal: (detail) => {
+      if (detail instanceof Uint8Array) cluster.adopt(decodeLayout(detail.slice()));
+    },
+    refreshLayout: () => cluster.refreshLayout(),
+  };
+  const coordinator = new Coordinator(replication);
+  const service = new PeerService(replication, coordinator, () => {
+    const layout = cluster.layout();
+    return layout === undefined ? null : encodeLayout(layout.document);
+  });
+  const peer = createPeerServer({
+    env,
+    self: data.nodeId,
+    clusterId: () => cluster.clusterId(),
+    keyring,
+    handlers: { ...cluster.handlers, ...service.handlers() },
+  });
+  const counters: readonly MetricSource[] = [nodeMetrics({ replication, cluster, store, client })];
+  const app = createApp({
+    env,
+    membership: cluster,
+    settings: cluster.settings,
+    service: coordinator,
+    keyring,
+    config,
+    counters,
+    ready: () => readiness(cluster, data.nodeId),
+  });
+  let recovery: RunningWorker | null = null;
+  return {
+    nodeId: data.nodeId,
+    fetch: (request, info) => app.fetch(request, info),
+    peer,
+    start: () => {
+      cluster.start();
+      recovery = startWorker(env.clock, env.logger, recoveryWorker(replication), 0);
+    },
+    stop: async () => {
+      await recovery?.stop();
+      await cluster.stop();
+      await coordinator.idle();
+      store.close();
+      data.close();
+    },
+    idle: () => coordinator.idle(),
+  };
+}
+
+function readiness(cluster: Cluster, self: NodeId): { ready: boolean; reason?: string } {
+  const layout = cluster.layout();
+  if (layout === undefined) return { ready: false, reason: "no layout yet: still joining" };
+  if (layout.member(self) === undefined) return { ready: false, reason: "not in the layout yet" };
+  if (!layout.document.formed) {
+    const { members, expect } = layout.document;
+    return { ready: false, reason: `waiting for members: ${members.length} of ${expect}` };
+  }
+  return { ready: true };
+}

@@ -1,0 +1,125 @@
+/** Ends doubt: merges whole scans of the other owners, one peer and one page at a time. */
+
+import { PeerError } from "../cluster/peer-channel.ts";
+import type { ActiveLayout } from "../core/active-layout.ts";
+import { utf8Decode } from "../core/bytes.ts";
+import { actorIdToHex, type NamespaceId, type NodeId } from "../core/ids.ts";
+import { makeKey } from "../core/key.ts";
+import { LIST_LIMIT_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
+import { EMPTY_RECORD, mergeRecords } from "../core/record.ts";
+import { decodeHead } from "../core/record-codec.ts";
+import type { Worker } from "../env/worker.ts";
+import type { Replication } from "./context.ts";
+import { decodeScanAnswer, encodeScan, type ScanAnswer, type ScanRow } from "./data-messages.ts";
+import { fetchWhole } from "./fetch-whole.ts";
+import { routeOf } from "./route.ts";
+import { keyAfter } from "./scan-local.ts";
+
+const IDLE_MS = 1_000;
+const BETWEEN_PEERS_MS = 10;
+const AFTER_FAILURE_MS = 500;
+const FETCHES_AT_ONCE = 16;
+
+export function recoveryWorker(r: Replication): Worker {
+  return {
+    name: "recovery",
+    step: async () => {
+      if (!r.doubt.any) return IDLE_MS;
+      const layout = r.membership.layout();
+      if (layout?.member(r.self) === undefined) return AFTER_FAILURE_MS;
+      r.doubt.endIfPossible(layout);
+      if (!r.doubt.any) return IDLE_MS;
+      for (const peer of r.doubt.unheard(layout)) {
+        const state = await mergePeer(r, layout, peer);
+        if (state !== null && r.membership.layout()?.version === layout.version) {
+          r.env.logger.info("doubt-heard", {
+            peer,
+            state,
+            actor: actorIdToHex(r.store.actorId),
+          });
+          r.doubt.heard(layout, peer, state);
+        }
+        if (!r.doubt.any) return IDLE_MS;
+      }
+      return r.doubt.any ? AFTER_FAILURE_MS : BETWEEN_PEERS_MS;
+    },
+  };
+}
+
+/** Null when the peer did not give all its rows. */
+async function mergePeer(
+  r: Replication,
+  layout: ActiveLayout,
+  peer: NodeId,
+): Promise<"trusted" | "in-doubt" | null> {
+  let state: "trusted" | "in-doubt" = "trusted";
+  for (const namespace of layout.document.namespaces) {
+    let start: Uint8Array = new Uint8Array(0);
+    for (;;) {
+      const page = await scanPage(r, layout, peer, namespace.id, start);
+      if (page === null) return null;
+      if (page.inDoubt) state = "in-doubt";
+      for (let i = 0; i < page.rows.length; i += FETCHES_AT_ONCE) {
+        const rows = page.rows.slice(i, i + FETCHES_AT_ONCE);
+        const merged = await Promise.all(
+          rows.map((row) => mergeRow(r, layout, peer, namespace.id, row)),
+        );
+        if (merged.includes(false)) return null;
+      }
+      const last = page.rows.at(-1);
+      if (!page.more || last === undefined) break;
+      start = keyAfter(last.key);
+    }
+  }
+  return state;
+}
+
+async function scanPage(
+  r: Replication,
+  layout: ActiveLayout,
+  peer: NodeId,
+  namespace: NamespaceId,
+  start: Uint8Array,
+): Promise<ScanAnswer | null> {
+  const message = {
+    layoutVersion: layout.version,
+    namespace,
+    start,
+    end: null,
+    reverse: false,
+    limit: LIST_LIMIT_MAX,
+  };
+  try {
+    const answer = await r.channel.send(peer, "scan", encodeScan(message), {
+      timeoutMs: REQUEST_TIMEOUT_DEFAULT_MS,
+      lane: "direct",
+    });
+    return decodeScanAnswer(answer, LIST_LIMIT_MAX);
+  } catch (error) {
+    if (error instanceof PeerError) return null;
+    throw error;
+  }
+}
+
+/** False when the row is wanted here but could not be had. */
+async function mergeRow(
+  r: Replication,
+  layout: ActiveLayout,
+  peer: NodeId,
+  namespace: NamespaceId,
+  row: ScanRow,
+): Promise<boolean> {
+  const key = makeKey(r.env.hasher, namespace, utf8Decode(row.key));
+  const route = routeOf(layout, key);
+  if (route === undefined || !route.homes.includes(r.self)) return true;
+  // The peer itself does not know this row: another owner must be heard instead.
+  if (row.head === null) return false;
+  const stored = r.replica.read(key);
+  const local = stored.state === "record" ? stored.record : EMPTY_RECORD;
+  if (mergeRecords(local, decodeHead(row.head)) === local) return true;
+  const deadlineMs = r.env.clock.monotonicMs() + REQUEST_TIMEOUT_DEFAULT_MS;
+  const record = await fetchWhole(r, route, key, peer, deadlineMs);
+  if (record === null) return false;
+  await r.store.whenDurable(r.replica.merge(key, record).sequence);
+  return true;
+}
