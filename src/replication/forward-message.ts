@@ -60,16 +60,23 @@ export function decodeForward(hasher: Hasher, fields: WireFields): ForwardMessag
   const { layoutVersion, key } = decodeAddress(hasher, fields);
   const entries =
     fields[9] === null ? null : decodeContext(readArray(fields, 9, "context", CONTEXT_ENTRIES_MAX));
+  const deleted = readBoolean(fields, 4, "deleted");
+  const value = readBytes(fields, 5, "value", VALUE_BYTES_MAX).slice();
+  const contentType = readString(fields, 6, "contentType", CONTENT_TYPE_BYTES_MAX);
+  const metadata = readString(fields, 7, "metadata", METADATA_BYTES_MAX);
+  if (deleted && (value.length > 0 || contentType !== "" || metadata !== "")) {
+    throw badMessage("a tombstone must be empty");
+  }
   const newestStamp = readInt(fields, 10, "newestStamp", 0, STAMP_MAX);
   return {
     requestId: readBytes(fields, 3, "requestId", 16).slice(),
     layoutVersion,
     request: {
       key,
-      deleted: readBoolean(fields, 4, "deleted"),
-      value: readBytes(fields, 5, "value", VALUE_BYTES_MAX).slice(),
-      contentType: readString(fields, 6, "contentType", CONTENT_TYPE_BYTES_MAX),
-      metadata: readString(fields, 7, "metadata", METADATA_BYTES_MAX),
+      deleted,
+      value,
+      contentType,
+      metadata,
       expiresAtMs: readInt(fields, 8, "expiresAtMs", 0, Number.MAX_SAFE_INTEGER),
       context: entries === null ? null : { entries, newestStamp },
       ifMatch: decodeTags(fields, 11, "ifMatch"),

@@ -1,0 +1,327 @@
+import { describe, expect, test } from "bun:test";
+import type { GetFound, GetOutcome, PutDone, PutOutcome } from "../../src/replication/requests.ts";
+import { ReplicationCluster } from "../support/replication-cluster.ts";
+
+function done(outcome: PutOutcome): PutDone {
+  if (outcome.status !== "ok") throw new Error(JSON.stringify(outcome));
+  return outcome;
+}
+
+function found(outcome: GetOutcome): GetFound {
+  if (outcome.status !== "ok") throw new Error(JSON.stringify(outcome));
+  return outcome;
+}
+
+function texts(outcome: GetOutcome): string[] {
+  return found(outcome)
+    .chosen.map((sibling) => new TextDecoder().decode(sibling.value ?? new Uint8Array()))
+    .sort();
+}
+
+const THREE = ["eu", "us", "ap"];
+
+describe("put and get", () => {
+  test("a value put at one node is read at the others", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const put = done(await cluster.put(0, "k", "v1"));
+    expect(put.acks.primary).toBeGreaterThanOrEqual(2);
+    expect(put.context).not.toBeNull();
+    for (const at of [0, 1, 2]) expect(texts(await cluster.get(at, "k"))).toEqual(["v1"]);
+  });
+
+  test("a node that is no home forwards a put once and reads from the homes", async () => {
+    const cluster = new ReplicationCluster(["eu", "us", "ap", "sa"], 2);
+    const outsider = cluster.nodes.findIndex((node) => {
+      const layout = node.replication.membership.layout();
+      return !layout?.homes("default", 0 as never).includes(node.id);
+    });
+    // Find a key of partition 0.
+    let text = "k0";
+    for (let i = 0; cluster.key(text).hash.hi >>> 28 !== 0; i++) text = `k${i}`;
+    done(await cluster.put(outsider, text, "v"));
+    expect(cluster.node(outsider).sent.filter(({ kind }) => kind === "forward")).toHaveLength(1);
+    expect(cluster.node(outsider).store.rows.size).toBe(0);
+    expect(texts(await cluster.get(outsider, text))).toEqual(["v"]);
+  });
+
+  test("a forward whose answer is lost is indeterminate and never sent to another home", async () => {
+    const cluster = new ReplicationCluster(["eu", "us", "ap", "sa"], 2);
+    let text = "k0";
+    const isOutside = (key: string) =>
+      !cluster
+        .node(0)
+        .replication.membership.layout()
+        ?.homes("default", (cluster.key(key).hash.hi >>> 28) as never)
+        .includes(cluster.node(0).id);
+    for (let i = 0; !isOutside(text); i++) text = `k${i}`;
+    cluster.drop = (_from, _to, kind) => (kind === "forward" ? "lose-answer" : "deliver");
+    const outcome = await cluster.put(0, text, "v");
+    expect(outcome).toMatchObject({ status: "quorum-not-reached", indeterminate: true });
+    expect(cluster.node(0).sent.filter(({ kind }) => kind === "forward")).toHaveLength(1);
+    // Refused before the first byte: certainly not executed, so the next home is tried.
+    const sentBefore = cluster.node(0).sent.length;
+    let refusals = 0;
+    cluster.drop = (_from, _to, kind) =>
+      kind === "forward" && refusals++ === 0 ? "refuse" : "deliver";
+    done(await cluster.put(0, text, "w"));
+    const forwards = cluster
+      .node(0)
+      .sent.slice(sentBefore)
+      .filter(({ kind }) => kind === "forward");
+    expect(forwards).toHaveLength(2);
+  });
+
+  test("one of three homes silent: quorum goes on, all ends in 503 with the counts at the deadline", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const silent = cluster.node(2).id;
+    cluster.drop = (_from, to) => (to === silent ? "silence" : "deliver");
+    done(await cluster.put(0, "k", "v"));
+    expect(texts(await cluster.get(1, "k"))).toEqual(["v"]);
+    const before = cluster.clock.monotonicMs();
+    const outcome = await cluster.put(0, "k", "w", { consistency: { level: "all" } });
+    expect(outcome).toMatchObject({
+      status: "quorum-not-reached",
+      indeterminate: true,
+      needed: 3,
+      acks: { primary: 2, fallback: 0, of: 3 },
+    });
+    expect(cluster.clock.monotonicMs() - before).toBeLessThanOrEqual(5_100);
+    const read = await cluster.get(0, "k", { consistency: { level: "all" } });
+    expect(read).toMatchObject({ status: "quorum-not-reached", indeterminate: false, needed: 3 });
+  });
+
+  test("a home believed down is not waited for", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    cluster.down.add(cluster.node(2).id);
+    cluster.drop = (_from, to) => (to === cluster.node(2).id ? "silence" : "deliver");
+    const before = cluster.clock.monotonicMs();
+    const outcome = await cluster.put(0, "k", "w", { consistency: { level: "all" } });
+    expect(outcome.status).toBe("quorum-not-reached");
+    expect(cluster.clock.monotonicMs() - before).toBeLessThan(1_000);
+  });
+
+  test("a slow home makes the read ask another one", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    done(await cluster.put(0, "k", "v", { consistency: { level: "all" } }));
+    const nearest = cluster.node(1).id;
+    cluster.drop = (_from, to) => (to === nearest ? "silence" : "deliver");
+    expect(texts(await cluster.get(0, "k"))).toEqual(["v"]);
+    expect(cluster.node(0).replication.counters.hedgedReads).toBe(1);
+  });
+
+  test("r and w above the policy's copies, and above the owners, are told apart", async () => {
+    const three = new ReplicationCluster(THREE);
+    expect(await three.put(0, "k", "v", { consistency: { count: 4 } })).toMatchObject({
+      status: "count-above-policy",
+    });
+    const one = new ReplicationCluster(["eu"]);
+    expect(await one.put(0, "k", "v", { consistency: { count: 2 } })).toMatchObject({
+      status: "count-above-owners",
+    });
+    done(await one.put(0, "k", "v"));
+  });
+});
+
+describe("nothing leaves before it is durable", () => {
+  test("the fan-out waits for the commit", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    cluster.node(0).store.autoCommit = false;
+    const pending = cluster.node(0).coordinator.put(cluster.putRequest("k", "v"));
+    await cluster.clock.run(cluster.clock.monotonicMs() + 100);
+    expect(cluster.node(0).sent).toHaveLength(0);
+    cluster.node(0).store.commit();
+    done(await cluster.settle(pending));
+  });
+
+  test("a read of an uncommitted row waits for its commit, here and at a peer", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    for (const node of cluster.nodes) node.store.autoCommit = false;
+    const put = cluster.node(0).coordinator.put(cluster.putRequest("k", "v"));
+    let answered = false;
+    const reads = [0, 1].map((at) =>
+      cluster.node(at).coordinator.get({
+        key: cluster.key("k"),
+        namespace: cluster.namespace,
+        consistency: { count: 3 },
+        sloppy: true,
+        conflict: "majority",
+        timeoutMs: 5_000,
+      }),
+    );
+    void Promise.all(reads).then(() => {
+      answered = true;
+    });
+    await cluster.clock.run(cluster.clock.monotonicMs() + 100);
+    expect(answered).toBe(false);
+    for (const node of cluster.nodes) {
+      node.store.autoCommit = true;
+      node.store.commit();
+    }
+    for (const read of reads) expect(found(await cluster.settle(read)).status).toBe("ok");
+    done(await cluster.settle(put));
+  });
+
+  test("a full disk is certain: 507, nothing stored, nothing sent, and the dot may be minted again", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { store } = cluster.node(0);
+    store.autoCommit = false;
+    const pending = cluster.node(0).coordinator.put(cluster.putRequest("k", "v"));
+    await cluster.clock.run(cluster.clock.monotonicMs() + 10);
+    store.rollback();
+    expect(await cluster.settle(pending)).toEqual({ status: "disk-full" });
+    expect(store.rows.size).toBe(0);
+    expect(cluster.node(0).sent).toHaveLength(0);
+  });
+});
+
+describe("siblings", () => {
+  async function twoSiblings(): Promise<ReplicationCluster> {
+    const cluster = new ReplicationCluster(THREE);
+    const puts = [0, 1].map((at) =>
+      cluster.node(at).coordinator.put(cluster.putRequest("k", `v${at}`)),
+    );
+    for (const put of puts) done(await cluster.settle(put));
+    await cluster.clock.run(cluster.clock.monotonicMs() + 100);
+    return cluster;
+  }
+
+  test("concurrent writers at two coordinators produce two siblings; each policy answers as designed", async () => {
+    const cluster = await twoSiblings();
+    const siblings = found(await cluster.get(2, "k", { conflict: "siblings" }));
+    expect(texts(siblings)).toEqual(["v0", "v1"]);
+    expect(siblings.liveSiblings).toBe(2);
+    const latest = found(await cluster.get(2, "k", { conflict: "latest" }));
+    const majority = found(await cluster.get(2, "k", { conflict: "majority" }));
+    expect(latest.chosen).toHaveLength(1);
+    expect(majority.chosen).toHaveLength(1);
+    expect(majority.liveSiblings).toBe(2);
+    const newest = Math.max(...siblings.chosen.map((sibling) => sibling.stamp));
+    expect(latest.chosen[0]?.stamp).toBe(newest);
+  });
+
+  test("a put with the context of a read resolves them", async () => {
+    const cluster = await twoSiblings();
+    const read = found(await cluster.get(2, "k", { conflict: "siblings" }));
+    const entries = read.record?.context ?? [];
+    const put = done(
+      await cluster.put(1, "k", "merged", {
+        context: { entries, newestStamp: read.chosen[0]?.stamp ?? 0 },
+      }),
+    );
+    expect(put.context).not.toBeNull();
+    const after = found(await cluster.get(0, "k", { conflict: "siblings" }));
+    expect(texts(after)).toEqual(["merged"]);
+  });
+
+  test("the answer to a put carries a context only if the put's record had one sibling", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const first = done(await cluster.put(0, "k", "a"));
+    const stale = { context: first.context };
+    done(await cluster.put(0, "k", "b", stale));
+    const second = done(await cluster.put(0, "k", "c", stale));
+    expect(second.context).toBeNull();
+    expect(second.liveSiblings).toBe(2);
+  });
+
+  test("two interleaving clients that read before they write never make more than two siblings", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const seen: PutDone["context"][] = [null, null];
+    for (let i = 0; i < 400; i++) {
+      const who = i % 2;
+      const put = done(await cluster.put(who, "k", `v${i}`, { context: seen[who] ?? null }));
+      expect(put.liveSiblings).toBeLessThanOrEqual(2);
+      const read = found(await cluster.get(who, "k", { conflict: "siblings" }));
+      expect(read.liveSiblings).toBeLessThanOrEqual(2);
+      const entries = read.record?.context ?? [];
+      seen[who] = { entries, newestStamp: put.stamp };
+    }
+  });
+
+  test("a delete is a tombstone that wins over what it covers", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    done(await cluster.put(0, "k", "v"));
+    done(await cluster.put(1, "k", "", { deleted: true, contentType: "" }));
+    const read = found(await cluster.get(2, "k"));
+    expect(read.chosen).toEqual([]);
+    expect(read.record).not.toBeNull();
+    expect(read.deletedSiblings).toBe(1);
+  });
+});
+
+describe("read repair", () => {
+  test("a home that missed a write is sent the merged record after a read has seen it", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const behind = cluster.node(2);
+    cluster.drop = (_from, to) => (to === behind.id ? "refuse" : "deliver");
+    done(await cluster.put(0, "k", "v"));
+    expect(behind.store.rows.size).toBe(0);
+    cluster.drop = () => "deliver";
+    found(await cluster.get(0, "k", { consistency: { level: "all" } }));
+    await cluster.settle(cluster.node(0).coordinator.idle());
+    const rows = cluster.nodes.map((node) => node.store.rows.get(cluster.key("k").id)?.record);
+    expect(rows[2]).toEqual(rows[0]);
+  });
+
+  test("a large value is fetched once for the answer and repaired in full", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const big = "x".repeat(5_000);
+    const nearest = cluster.node(0);
+    cluster.drop = (_from, to) => (to === nearest.id ? "refuse" : "deliver");
+    done(await cluster.put(1, "k", big));
+    cluster.drop = () => "deliver";
+    // Node 0 asks itself for the data and the others for digests: what they hold is not inlined.
+    expect(texts(await cluster.get(0, "k"))).toEqual([big]);
+    await cluster.settle(cluster.node(0).coordinator.idle());
+    expect(nearest.store.rows.get(cluster.key("k").id)?.record.siblings[0]?.value).toHaveLength(
+      5_000,
+    );
+  });
+
+  test("an unreadable row never counts to R and is repaired", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    done(await cluster.put(0, "k", "v", { consistency: { level: "all" } }));
+    cluster.node(0).store.unreadable.add(cluster.key("k").id);
+    cluster.drop = (_from, to) => (to === cluster.node(2).id ? "refuse" : "deliver");
+    // Only one trustworthy home is left: no quorum, rather than a 404.
+    expect((await cluster.get(0, "k")).status).toBe("quorum-not-reached");
+    cluster.drop = () => "deliver";
+    expect(texts(await cluster.get(0, "k"))).toEqual(["v"]);
+    await cluster.settle(cluster.node(0).coordinator.idle());
+    expect(cluster.node(0).store.unreadable.size).toBe(0);
+  });
+});
+
+describe("conditional writes", () => {
+  test("If-None-Match * creates once", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const create = { ifNoneMatch: { any: true } } as const;
+    const put = done(await cluster.put(0, "k", "v", create));
+    expect(await cluster.put(1, "k", "w", create)).toEqual({
+      status: "precondition-failed",
+      etag: put.etag,
+    });
+  });
+
+  test("If-Match uses the context of the read it was decided by", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const put = done(await cluster.put(0, "k", "v"));
+    const swapped = done(await cluster.put(1, "k", "w", { ifMatch: { tags: [put.etag] } }));
+    expect(swapped.context).not.toBeNull();
+    expect(await cluster.put(2, "k", "x", { ifMatch: { tags: [put.etag] } })).toEqual({
+      status: "precondition-failed",
+      etag: swapped.etag,
+    });
+  });
+});
+
+describe("idempotency", () => {
+  test("a repeated key answers as the first time, a different body is refused", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const id = { idempotencyKey: "0123456789abcdef", bodyDigest: "fedcba9876543210" };
+    const first = done(await cluster.put(0, "k", "v", id));
+    const again = done(await cluster.put(0, "k", "v", id));
+    expect(again.dot).toEqual(first.dot);
+    const other = { ...id, bodyDigest: "0000000000000000" };
+    expect(await cluster.put(0, "k", "w", other)).toEqual({ status: "idempotency-mismatch" });
+  });
+});

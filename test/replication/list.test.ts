@@ -1,0 +1,104 @@
+import { describe, expect, test } from "bun:test";
+import type { ListOutcome, ListRequest } from "../../src/replication/requests.ts";
+import { ReplicationCluster } from "../support/replication-cluster.ts";
+
+async function list(cluster: ReplicationCluster, at: number, options: Partial<ListRequest> = {}) {
+  const outcome: ListOutcome = await cluster.settle(
+    cluster.node(at).coordinator.list({
+      namespace: cluster.namespace,
+      start: new Uint8Array(0),
+      end: null,
+      reverse: false,
+      limit: 1000,
+      conflict: "majority",
+      timeoutMs: 5_000,
+      ...options,
+    }),
+  );
+  return outcome;
+}
+
+async function listAll(cluster: ReplicationCluster, limit: number, reverse = false) {
+  const names: string[] = [];
+  let bound: Uint8Array | null = null;
+  for (;;) {
+    const page = await list(cluster, 0, {
+      limit,
+      reverse,
+      ...(bound === null ? {} : reverse ? { end: bound } : { start: after(bound) }),
+    });
+    if (page.status !== "ok") throw new Error(JSON.stringify(page));
+    names.push(...page.keys.map((key) => key.name));
+    if (page.complete) return names;
+    bound = page.lastKey;
+  }
+}
+
+function after(key: Uint8Array): Uint8Array {
+  return new Uint8Array([...key, 0]);
+}
+
+const SIX = ["eu", "us", "ap", "eu", "us", "ap"];
+
+describe("list", () => {
+  test("pages of every size give all keys once, in byte order, both ways", async () => {
+    const cluster = new ReplicationCluster(SIX);
+    // U+FF5E sorts before U+1F600 in UTF-8 and after it in UTF-16.
+    const names = [
+      "a",
+      "a/b",
+      "b",
+      "\u{1F600}",
+      "\uFF5E",
+      "z",
+      ...Array.from({ length: 40 }, (_, i) => `n${i}`),
+    ];
+    for (const name of names) await cluster.put(0, name, "v");
+    const bytes = (text: string) => Buffer.from(text, "utf8");
+    const want = [...names].sort((a, b) => Buffer.compare(bytes(a), bytes(b)));
+    for (const limit of [1, 7, 46, 1000]) expect(await listAll(cluster, limit)).toEqual(want);
+    expect(await listAll(cluster, 5, true)).toEqual([...want].reverse());
+  });
+
+  test("a key that one owner missed is listed, a deleted one is not", async () => {
+    const cluster = new ReplicationCluster(["eu", "us", "ap"]);
+    cluster.drop = (_from, to) => (to === cluster.node(0).id ? "refuse" : "deliver");
+    await cluster.put(1, "missed", "v");
+    cluster.drop = () => "deliver";
+    await cluster.put(1, "kept", "v");
+    await cluster.put(1, "gone", "v");
+    cluster.drop = (_from, to) => (to === cluster.node(0).id ? "refuse" : "deliver");
+    await cluster.put(1, "gone", "", { deleted: true, contentType: "" });
+    cluster.drop = () => "deliver";
+    expect(await listAll(cluster, 10)).toEqual(["kept", "missed"]);
+  });
+
+  test("too few owners of a unit is an error, never a short page", async () => {
+    const cluster = new ReplicationCluster(SIX);
+    await cluster.put(0, "k", "v");
+    const dead = new Set([
+      cluster.node(1).id,
+      cluster.node(2).id,
+      cluster.node(4).id,
+      cluster.node(5).id,
+    ]);
+    cluster.drop = (_from, to) => (dead.has(to) ? "refuse" : "deliver");
+    expect((await list(cluster, 0)).status).toBe("quorum-not-reached");
+  });
+
+  test("one region down: the rest covers every unit", async () => {
+    const cluster = new ReplicationCluster(SIX);
+    for (let i = 0; i < 30; i++) await cluster.put(0, `k${i}`, "v");
+    const dead = new Set([cluster.node(1).id, cluster.node(4).id]);
+    cluster.drop = (_from, to) => (dead.has(to) ? "refuse" : "deliver");
+    expect(await listAll(cluster, 1000)).toHaveLength(30);
+  });
+
+  test("a row that cannot be trusted gets a quorum read of its own", async () => {
+    const cluster = new ReplicationCluster(["eu", "us", "ap"]);
+    for (const name of ["a", "b", "c"])
+      await cluster.put(0, name, "v", { consistency: { level: "all" } });
+    cluster.node(0).store.unreadable.add(cluster.key("b").id);
+    expect(await listAll(cluster, 1000)).toEqual(["a", "b", "c"]);
+  });
+});

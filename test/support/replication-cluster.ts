@@ -1,0 +1,378 @@
+/**
+ * Replicas of a fixed layout in one process, with the real replication floor and stores whose commits the test controls.
+ * For tests of one rule at a time; the simulator runs whole nodes.
+ */
+
+import type { Membership } from "../../src/cluster/membership.ts";
+import {
+  type MessageHandlers,
+  type MessageKind,
+  type PeerChannel,
+  PeerError,
+  type WireFields,
+} from "../../src/cluster/peer-channel.ts";
+import { compileLayout } from "../../src/core/active-layout.ts";
+import { compareBytes } from "../../src/core/bytes.ts";
+import { HybridClock } from "../../src/core/clock.ts";
+import {
+  actorIdFromBytes,
+  type NodeId,
+  parseClusterId,
+  parseNodeId,
+  parseRegionId,
+  parseZoneId,
+} from "../../src/core/ids.ts";
+import { type Key, makeKey } from "../../src/core/key.ts";
+import type { LayoutMember } from "../../src/core/layout.ts";
+import { firstLayout, withMembers } from "../../src/core/layout-rules.ts";
+import { withoutValues } from "../../src/core/record.ts";
+import { encodeHead } from "../../src/core/record-codec.ts";
+import type { CausalRecord } from "../../src/core/version.ts";
+import { DiskFullError, type Minted } from "../../src/env/disk.ts";
+import type { Env } from "../../src/env/env.ts";
+import type { Replication } from "../../src/replication/context.ts";
+import { Coordinator } from "../../src/replication/coordinator.ts";
+import { newCounters } from "../../src/replication/counters.ts";
+import { Doubt } from "../../src/replication/doubt.ts";
+import { PeerService } from "../../src/replication/peer-service.ts";
+import { Replica } from "../../src/replication/replica.ts";
+import type { GetOutcome, PutOutcome, PutRequest } from "../../src/replication/requests.ts";
+import { Sweeper } from "../../src/replication/sweeper.ts";
+import type { RecordStore, ScanRequest, StoredRecord } from "../../src/storage/record-store.ts";
+import { createTestHasher } from "./hasher.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+
+const hasher = await createTestHasher();
+
+interface Row {
+  readonly key: Key;
+  readonly record: CausalRecord;
+  readonly minted: Minted | null;
+  readonly sequence: number;
+}
+
+/** A RecordStore on a map. `autoCommit` false holds every commit back until `commit()`. */
+export class FakeStore implements RecordStore {
+  actorId;
+  autoCommit = true;
+  readonly unreadable = new Set<string>();
+  readonly rows = new Map<string, Row>();
+  #before = new Map<string, Row | undefined>();
+  #sequence = 0;
+  #durable = 0;
+  #epoch = 0;
+  #waiting: { upTo: number; resolve: () => void; reject: (error: Error) => void }[] = [];
+  readonly #clock: VirtualClock;
+  readonly #meta = new Map<string, Uint8Array>();
+
+  constructor(clock: VirtualClock, number: number) {
+    this.#clock = clock;
+    this.actorId = actorIdFromBytes(new Uint8Array(16).fill(number));
+  }
+
+  readonly meta = {
+    get: (name: string) => this.#meta.get(name),
+    set: (name: string, value: Uint8Array) => void this.#meta.set(name, value),
+    delete: (name: string) => void this.#meta.delete(name),
+    names: () => [...this.#meta.keys()],
+  };
+
+  read(key: Key): StoredRecord {
+    if (this.unreadable.has(key.id)) return { state: "unknown", sequence: 0 };
+    const row = this.rows.get(key.id);
+    if (row === undefined) return { state: "absent", sequence: 0 };
+    return { state: "record", ...row };
+  }
+
+  write(key: Key, _partition: number, record: CausalRecord, minted: Minted | null): number {
+    this.unreadable.delete(key.id);
+    if (!this.#before.has(key.id)) this.#before.set(key.id, this.rows.get(key.id));
+    const sequence = ++this.#sequence;
+    this.rows.set(key.id, { key, record, minted, sequence });
+    this.#clock.endOfTurn(() => {
+      if (this.autoCommit) this.commit();
+    });
+    return sequence;
+  }
+
+  commit(): void {
+    this.#durable = this.#sequence;
+    this.#before.clear();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const one of waiting) one.resolve();
+  }
+
+  /** What a full disk does to the turn: as if it had never been. */
+  rollback(): void {
+    for (const [id, row] of this.#before) {
+      if (row === undefined) this.rows.delete(id);
+      else this.rows.set(id, row);
+    }
+    this.#refuseAll();
+  }
+
+  #refuseAll(): void {
+    this.#before.clear();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const one of waiting) one.reject(new DiskFullError("full"));
+  }
+
+  takeEpoch(): number {
+    return ++this.#epoch;
+  }
+
+  isDurable(sequence: number): boolean {
+    return sequence <= this.#durable;
+  }
+
+  whenDurable(sequence: number): Promise<void> {
+    if (this.isDurable(sequence)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ upTo: sequence, resolve, reject });
+    });
+  }
+
+  scan(request: ScanRequest): ReturnType<RecordStore["scan"]> {
+    const direction = request.reverse ? -1 : 1;
+    const rows = [...this.rows.values()]
+      .filter(({ key }) => key.namespace === request.namespace)
+      .filter(({ key }) => compareBytes(key.bytes, request.start) >= 0)
+      .filter(({ key }) => request.end === null || compareBytes(key.bytes, request.end) < 0)
+      .sort((a, b) => compareBytes(a.key.bytes, b.key.bytes) * direction)
+      .slice(0, request.limit)
+      .map(({ key, record }) =>
+        this.unreadable.has(key.id)
+          ? ({ state: "unknown", keyBytes: key.bytes } as const)
+          : ({
+              state: "record",
+              keyBytes: key.bytes,
+              record: withoutValues(record),
+              head: encodeHead(record),
+            } as const),
+      );
+    return { rows, sequence: 0 };
+  }
+
+  lastSequence(): number {
+    return this.#sequence;
+  }
+
+  usage(): { rows: number; bytes: number } {
+    return { rows: this.rows.size, bytes: 0 };
+  }
+
+  close(): void {}
+}
+
+export interface FakeNode {
+  readonly id: NodeId;
+  readonly store: FakeStore;
+  readonly replication: Replication;
+  readonly coordinator: Coordinator;
+  readonly handlers: MessageHandlers;
+  /** What this node has sent, in order. */
+  readonly sent: { readonly to: NodeId; readonly kind: MessageKind; readonly fields: WireFields }[];
+}
+
+export type Drop = (
+  from: NodeId,
+  to: NodeId,
+  kind: MessageKind,
+) => "deliver" | "refuse" | "lose-answer" | "silence";
+
+export class ReplicationCluster {
+  readonly clock = new VirtualClock();
+  readonly nodes: FakeNode[] = [];
+  readonly down = new Set<NodeId>();
+  drop: Drop = () => "deliver";
+  namespace = { id: 1, name: "default", policy: "default" } as FakeNamespace;
+
+  constructor(regions: readonly string[], copies = 3) {
+    const members: LayoutMember[] = regions.map((region, i) => ({
+      id: parseNodeId((i + 1).toString(16).padStart(32, "0")),
+      region: parseRegionId(region),
+      zone: parseZoneId("a"),
+      weight: 1,
+      role: "storage",
+    }));
+    const [first, ...rest] = members;
+    if (first === undefined) throw new Error("no nodes");
+    const one = firstLayout({
+      clusterId: parseClusterId("c".repeat(32)),
+      member: first,
+      expect: regions.length,
+      partitions: 16,
+      policy: { n: copies },
+    });
+    const changed = withMembers(one, rest, [], "a".repeat(64));
+    if (changed.status === "invalid") throw new Error(changed.reason);
+    const layout = compileLayout(changed.status === "next" ? changed.document : one);
+    for (const member of members) this.nodes.push(this.#makeNode(member, layout));
+  }
+
+  key(text: string): Key {
+    return makeKey(hasher, this.namespace.id, text);
+  }
+
+  node(index: number): FakeNode {
+    const node = this.nodes[index];
+    if (node === undefined) throw new Error(`no node ${index}`);
+    return node;
+  }
+
+  /** Drives the clock until the promise settles. */
+  async settle<T>(promise: Promise<T>, limitMs = 20_000): Promise<T> {
+    let done = false;
+    const watched = promise.finally(() => {
+      done = true;
+    });
+    watched.catch(() => {});
+    await this.clock.runUntil(() => done, limitMs, "the request to end");
+    return watched;
+  }
+
+  async put(
+    at: number,
+    text: string,
+    value: string,
+    options: Partial<PutRequest> = {},
+  ): Promise<PutOutcome> {
+    return this.settle(this.node(at).coordinator.put(this.putRequest(text, value, options)));
+  }
+
+  putRequest(text: string, value: string, options: Partial<PutRequest> = {}): PutRequest {
+    return {
+      key: this.key(text),
+      namespace: this.namespace,
+      consistency: { level: "quorum" },
+      sloppy: true,
+      timeoutMs: 5_000,
+      deleted: false,
+      value: new TextEncoder().encode(value),
+      contentType: "text/plain",
+      metadata: "",
+      expiresAtMs: 0,
+      context: null,
+      ifMatch: null,
+      ifNoneMatch: null,
+      conflict: "majority",
+      idempotencyKey: "",
+      bodyDigest: "",
+      ...options,
+    };
+  }
+
+  async get(
+    at: number,
+    text: string,
+    options: Partial<Parameters<Coordinator["get"]>[0]> = {},
+  ): Promise<GetOutcome> {
+    return this.settle(
+      this.node(at).coordinator.get({
+        key: this.key(text),
+        namespace: this.namespace,
+        consistency: { level: "quorum" },
+        sloppy: true,
+        conflict: "majority",
+        timeoutMs: 5_000,
+        ...options,
+      }),
+    );
+  }
+
+  #makeNode(member: LayoutMember, layout: ReturnType<typeof compileLayout>): FakeNode {
+    const store = new FakeStore(this.clock, this.nodes.length + 1);
+    const sent: FakeNode["sent"] = [];
+    const membership = this.#membershipOf(member.id, layout);
+    const env = this.#envOf();
+    const clock = new HybridClock(() => this.clock.wallMs());
+    const replication: Replication = {
+      env,
+      self: member.id,
+      region: member.region,
+      membership,
+      channel: this.#channelOf(member.id, sent),
+      store,
+      replica: new Replica({ store, clock, hasher, partitions: () => layout.partitions }),
+      clock,
+      sweeper: new Sweeper(this.clock),
+      counters: newCounters(),
+      doubt: new Doubt({ meta: store.meta, logger: env.logger, self: member.id, forgotten: false }),
+      patienceMs: () => 150,
+      adoptRefusal: () => {},
+      refreshLayout: () => Promise.resolve(),
+    };
+    const coordinator = new Coordinator(replication);
+    const service = new PeerService(replication, coordinator, () => null);
+    return { id: member.id, store, replication, coordinator, handlers: service.handlers(), sent };
+  }
+
+  #membershipOf(self: NodeId, layout: ReturnType<typeof compileLayout>): Membership {
+    return {
+      self,
+      layout: () => layout,
+      liveness: (node) => (this.down.has(node) ? "down" : "up"),
+      roundTripMs: (node) => 1 + Number.parseInt(node.slice(-2), 16),
+      members: () => [],
+      adopt: () => {},
+      refusesWrites: () => false,
+      createNamespace: () => Promise.resolve({ status: "unavailable", reason: "fixed layout" }),
+      deleteNamespace: () => Promise.resolve("unavailable"),
+    };
+  }
+
+  #envOf(): Env {
+    let chance = 1;
+    return {
+      clock: this.clock,
+      // Never 0: no read asks every home unless a test says so.
+      random: { bytes: (n) => new Uint8Array(n).fill(chance++), below: (limit) => limit - 1 },
+      crypto: undefined as never,
+      hasher,
+      logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      transport: undefined as never,
+      failStop: (reason) => {
+        throw new Error(reason);
+      },
+    };
+  }
+
+  #channelOf(from: NodeId, sent: FakeNode["sent"]): PeerChannel {
+    return {
+      send: (to, kind, fields, options) => {
+        sent.push({ to, kind, fields });
+        return new Promise((resolve, reject) => {
+          this.clock.after(1, () => {
+            this.#deliver(from, to, kind, fields, options.timeoutMs).then(resolve, reject);
+          });
+        });
+      },
+      sendTo: () =>
+        Promise.reject(new PeerError("unreachable", "unreachable", "no addresses here")),
+    };
+  }
+
+  async #deliver(
+    from: NodeId,
+    to: NodeId,
+    kind: MessageKind,
+    fields: WireFields,
+    timeoutMs: number,
+  ): Promise<WireFields> {
+    const fate = this.drop(from, to, kind);
+    if (fate === "refuse") throw new PeerError("unreachable", "unreachable", "connection refused");
+    const late = (): Promise<never> =>
+      new Promise((_, reject) => {
+        this.clock.after(timeoutMs, () => reject(new PeerError("timeout", "timeout", "no answer")));
+      });
+    if (fate === "silence") return late();
+    const handler = this.nodes.find((node) => node.id === to)?.handlers[kind];
+    if (handler === undefined) throw new PeerError("refused", "unknown_kind", kind);
+    const answer = await handler(fields, { from, timeoutMs });
+    return fate === "lose-answer" ? late() : answer;
+  }
+}
+
+type FakeNamespace = Parameters<Coordinator["explain"]>[1];
