@@ -22,7 +22,7 @@ export interface DiskRow {
   readonly minted: Minted | null;
   /** Record without values, beginning with its version byte (docs/storage-format.md). */
   readonly head: Uint8Array;
-  /** Checksum over namespace, key and head: 8 bytes. */
+  /** Checksum over namespace, key, partition, sequence, minted and head: 8 bytes. A rotten `minted` would reuse dots. */
   readonly headSum: Uint8Array;
   /** The values of the siblings, one after another. */
   readonly body: Uint8Array;
@@ -47,8 +47,11 @@ export class DiskFullError extends Error {
 }
 
 export interface Disk {
-  /** Opens the write transaction. At most one is open. */
-  begin(): void;
+  /**
+   * Opens the write transaction. At most one is open. `full` asks for a commit that is synced whatever the durability
+   * mode: votes and promises must not be forgotten in a power cut.
+   */
+  begin(full?: boolean): void;
   /**
    * Makes everything since `begin` durable (fsync with `durability=power`).
    * @throws DiskFullError after which `rollback` must be called; any other error means that durability is unknown.
@@ -73,6 +76,13 @@ export interface Disk {
   deleteMeta(name: string): void;
   /** All names beginning with the prefix, in order. */
   metaNames(prefix: string): string[];
+  /** The log has grown enough that `maintain` is worth its time. */
+  readonly maintenanceDue: boolean;
+  /**
+   * Moves the log's pages into the database: bounded, and no part of a commit, so that no answer waits for it. REQUIRES no
+   * open transaction. Throws as `commit` does, but never DiskFullError.
+   */
+  maintain(): void;
   /** Checkpoints and closes; after a clean close the next open finds `unclean` false. */
   close(): void;
 }

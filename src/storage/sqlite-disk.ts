@@ -1,0 +1,378 @@
+import {
+  type Disk,
+  DiskFullError,
+  type DiskRow,
+  type DiskRowHead,
+  type DiskScan,
+  type Minted,
+} from "../env/disk.ts";
+import {
+  type SqliteDatabase,
+  type SqliteDriver,
+  SqliteError,
+  type SqliteStatement,
+  type SqlRow,
+} from "../env/sqlite.ts";
+import { decodeMinted, encodeMinted } from "./minted.ts";
+import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
+
+export interface SqliteDiskOptions {
+  readonly durability: Durability;
+  /** The file must hold a database already: an empty one is damage, not a beginning. */
+  readonly expectData?: boolean;
+  /** Told when a write finds the file's structure broken; the error is thrown all the same. */
+  readonly onCorruption?: (error: SqliteError) => void;
+}
+
+/**
+ * Pages in the log, by estimate, after which `maintain` moves them into the database: 8 MiB. Less, and hot pages are
+ * moved again and again; more, and one move takes more than some 50 ms.
+ */
+const CHECKPOINT_PAGES = 2000;
+const PAGE_BYTES = 4096;
+/** Bytes of a row's small columns and of the frame around it in a page. */
+const ROW_OVERHEAD_BYTES = 64;
+
+/**
+ * Opens or creates a database file.
+ * @throws SqliteError; NewerSchemaError for a file of a newer Gyre.
+ */
+export function openSqliteDisk(
+  driver: SqliteDriver,
+  path: string,
+  options: SqliteDiskOptions,
+): SqliteDisk {
+  const database = driver.open(path);
+  try {
+    const version = String(
+      database.prepare("SELECT sqlite_version() AS version").get()?.["version"],
+    );
+    assertSqliteVersion(version);
+    configureConnection(database, options.durability);
+    migrate(database, options.expectData ?? false);
+    return new SqliteDisk(database, options, version);
+  } catch (error) {
+    database.close();
+    // Our version number on a file without our tables or columns: nothing but damage makes that.
+    if (
+      error instanceof SqliteError &&
+      error.kind === "other" &&
+      error.message.includes("no such ")
+    ) {
+      throw new SqliteError("corrupt", error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** The Disk port over one SQLite connection that alone writes and checkpoints its file. */
+export class SqliteDisk implements Disk {
+  readonly sqliteVersion: string;
+  /** The last process did not close this database: it was killed, or the power was cut. */
+  readonly uncleanStop: boolean;
+
+  readonly #database: SqliteDatabase;
+  readonly #durability: Durability;
+  readonly #onCorruption: ((error: SqliteError) => void) | undefined;
+  readonly #statements: Statements;
+
+  // As of the last commit.
+  #committed: Counters;
+  // With the open transaction.
+  #rows: number;
+  #bytes: number;
+  #sequence: number;
+  #clean: boolean;
+  #logPages = 0;
+  #openPages = 0;
+  #openFull = false;
+
+  /** Takes over the connection. Use openSqliteDisk. */
+  constructor(database: SqliteDatabase, options: SqliteDiskOptions, sqliteVersion: string) {
+    this.#database = database;
+    this.#durability = options.durability;
+    this.#onCorruption = options.onCorruption;
+    this.#statements = prepareStatements(database);
+    this.sqliteVersion = sqliteVersion;
+    const row = this.#statements.readCounter.get();
+    if (row === undefined) throw new SqliteError("corrupt", "the counter row is missing");
+    this.#rows = row["rows"] as number;
+    this.#bytes = row["bytes"] as number;
+    this.#sequence = row["sequence"] as number;
+    this.#clean = row["clean"] === 1;
+    this.#committed = {
+      rows: this.#rows,
+      bytes: this.#bytes,
+      sequence: this.#sequence,
+      clean: this.#clean,
+    };
+    this.uncleanStop = !this.#clean;
+  }
+
+  begin(full = false): void {
+    this.#openFull = full && this.#durability !== "power";
+    // The pragma is ignored inside a transaction.
+    if (this.#openFull) this.#database.exec("PRAGMA synchronous=FULL");
+    this.#statements.begin.run();
+    this.#openPages = 0;
+  }
+
+  commit(): void {
+    try {
+      this.#writeCounter(false);
+      this.#statements.commit.run();
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+    this.#committed = {
+      rows: this.#rows,
+      bytes: this.#bytes,
+      sequence: this.#sequence,
+      clean: false,
+    };
+    this.#clean = false;
+    this.#logPages += this.#openPages + 1;
+    this.#endTransaction();
+  }
+
+  rollback(): void {
+    try {
+      this.#statements.rollback.run();
+    } catch (error) {
+      // SQLite rolls back by itself on some failures (https://www.sqlite.org/lang_transaction.html section 3).
+      if (!(error instanceof SqliteError && error.message.includes("no transaction is active")))
+        throw error;
+    }
+    this.#rows = this.#committed.rows;
+    this.#bytes = this.#committed.bytes;
+    this.#sequence = this.#committed.sequence;
+    this.#clean = this.#committed.clean;
+    // A full disk: moving the log's pages lets it start anew in the room it has.
+    this.#logPages = CHECKPOINT_PAGES;
+    this.#endTransaction();
+  }
+
+  get(namespace: number, key: Uint8Array): DiskRow | undefined {
+    const row = this.#statements.get.get(namespace, key);
+    if (row === undefined) return undefined;
+    return {
+      namespace,
+      key,
+      partition: row["partition"] as number,
+      sequence: row["sequence"] as number,
+      minted: readMinted(row),
+      head: row["head"] as Uint8Array,
+      headSum: row["head_sum"] as Uint8Array,
+      body: row["body"] as Uint8Array,
+    };
+  }
+
+  put(row: DiskRow): void {
+    const { namespace, key, head, body } = row;
+    try {
+      const old = this.#statements.size.get(namespace, key);
+      const minted = row.minted === null ? null : encodeMinted(row.minted);
+      this.#statements.put.run(
+        namespace,
+        key,
+        row.partition,
+        row.sequence,
+        minted,
+        row.headSum,
+        head,
+        body,
+      );
+      this.#account(old, head.byteLength + body.byteLength);
+      if (old === undefined) this.#rows++;
+      if (row.sequence > this.#sequence) this.#sequence = row.sequence;
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+  }
+
+  delete(namespace: number, key: Uint8Array): void {
+    try {
+      const old = this.#statements.size.get(namespace, key);
+      if (old === undefined) return;
+      this.#statements.delete.run(namespace, key);
+      this.#account(old, 0);
+      this.#rows--;
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+  }
+
+  scan(range: DiskScan): DiskRowHead[] {
+    const statement = this.#statements.scan[
+      (range.reverse ? 2 : 0) + (range.end === null ? 0 : 1)
+    ] as SqliteStatement;
+    const rows =
+      range.end === null
+        ? statement.all(range.namespace, range.start, range.limit)
+        : statement.all(range.namespace, range.start, range.end, range.limit);
+    return rows.map((row) => ({
+      namespace: range.namespace,
+      key: row["key"] as Uint8Array,
+      partition: row["partition"] as number,
+      sequence: row["sequence"] as number,
+      minted: readMinted(row),
+      head: row["head"] as Uint8Array,
+      headSum: row["head_sum"] as Uint8Array,
+    }));
+  }
+
+  usage(): { readonly rows: number; readonly bytes: number } {
+    return { rows: this.#rows, bytes: this.#bytes };
+  }
+
+  lastSequence(): number {
+    return this.#committed.sequence;
+  }
+
+  getMeta(name: string): Uint8Array | undefined {
+    return this.#statements.getMeta.get(name)?.["value"] as Uint8Array | undefined;
+  }
+
+  setMeta(name: string, value: Uint8Array): void {
+    try {
+      this.#statements.setMeta.run(name, value);
+      this.#openPages += 1 + Math.ceil(value.byteLength / PAGE_BYTES);
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+  }
+
+  deleteMeta(name: string): void {
+    try {
+      this.#statements.deleteMeta.run(name);
+      this.#openPages++;
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+  }
+
+  metaNames(prefix: string): string[] {
+    return this.#statements.metaNames.all(prefix, prefix).map((row) => row["name"] as string);
+  }
+
+  get maintenanceDue(): boolean {
+    return this.#logPages >= CHECKPOINT_PAGES;
+  }
+
+  maintain(): void {
+    this.#logPages = 0;
+    try {
+      this.#statements.checkpoint.all();
+    } catch (error) {
+      // No room to let the database grow: the log keeps everything, and the next round tries again.
+      if (!(error instanceof SqliteError && error.kind === "full")) throw error;
+    }
+  }
+
+  close(): void {
+    this.#statements.begin.run();
+    this.#writeCounter(true);
+    this.#statements.commit.run();
+    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    this.#database.close();
+  }
+
+  #account(old: SqlRow | undefined, bytes: number): void {
+    const oldBytes = old === undefined ? 0 : (old["bytes"] as number);
+    this.#bytes += bytes - oldBytes;
+    this.#openPages += 1 + Math.floor((bytes + ROW_OVERHEAD_BYTES) / PAGE_BYTES);
+  }
+
+  #writeCounter(clean: boolean): void {
+    const { rows, bytes, sequence } = this.#committed;
+    const same =
+      this.#rows === rows &&
+      this.#bytes === bytes &&
+      this.#sequence === sequence &&
+      this.#clean === clean;
+    if (!same)
+      this.#statements.writeCounter.run(this.#rows, this.#bytes, this.#sequence, clean ? 1 : 0);
+  }
+
+  #endTransaction(): void {
+    if (this.#openFull) this.#database.exec("PRAGMA synchronous=NORMAL");
+    this.#openFull = false;
+  }
+
+  /** What to throw for a failed write. */
+  #failedWrite(error: unknown): unknown {
+    if (!(error instanceof SqliteError)) return error;
+    if (error.kind === "full") return new DiskFullError(error.message, { cause: error });
+    if (error.kind === "corrupt" || error.kind === "not-a-database") this.#onCorruption?.(error);
+    return error;
+  }
+}
+
+interface Counters {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sequence: number;
+  readonly clean: boolean;
+}
+
+function readMinted(row: SqlRow): Minted | null {
+  const bytes = row["minted"] as Uint8Array | null;
+  return bytes === null ? null : decodeMinted(bytes);
+}
+
+interface Statements {
+  readonly begin: SqliteStatement;
+  readonly commit: SqliteStatement;
+  readonly rollback: SqliteStatement;
+  readonly checkpoint: SqliteStatement;
+  readonly get: SqliteStatement;
+  readonly size: SqliteStatement;
+  readonly put: SqliteStatement;
+  readonly delete: SqliteStatement;
+  /** Forwards open, forwards bounded, backwards open, backwards bounded. */
+  readonly scan: readonly SqliteStatement[];
+  readonly readCounter: SqliteStatement;
+  readonly writeCounter: SqliteStatement;
+  readonly getMeta: SqliteStatement;
+  readonly setMeta: SqliteStatement;
+  readonly deleteMeta: SqliteStatement;
+  readonly metaNames: SqliteStatement;
+}
+
+function prepareStatements(database: SqliteDatabase): Statements {
+  const scan = (end: string, order: string): SqliteStatement =>
+    database.prepare(
+      `SELECT key, partition, sequence, minted, head_sum, head FROM record
+       WHERE namespace = ? AND key >= ?${end} ORDER BY key ${order} LIMIT ?`,
+    );
+  return {
+    begin: database.prepare("BEGIN IMMEDIATE"),
+    commit: database.prepare("COMMIT"),
+    rollback: database.prepare("ROLLBACK"),
+    checkpoint: database.prepare("PRAGMA wal_checkpoint(PASSIVE)"),
+    get: database.prepare(
+      "SELECT partition, sequence, minted, head_sum, head, body FROM record WHERE namespace = ? AND key = ?",
+    ),
+    size: database.prepare(
+      "SELECT length(head) + length(body) AS bytes FROM record WHERE namespace = ? AND key = ?",
+    ),
+    put: database.prepare("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+    delete: database.prepare("DELETE FROM record WHERE namespace = ? AND key = ?"),
+    scan: [
+      scan("", "ASC"),
+      scan(" AND key < ?", "ASC"),
+      scan("", "DESC"),
+      scan(" AND key < ?", "DESC"),
+    ],
+    readCounter: database.prepare("SELECT rows, bytes, sequence, clean FROM counter WHERE id = 0"),
+    writeCounter: database.prepare(
+      "UPDATE counter SET rows = ?, bytes = ?, sequence = ?, clean = ? WHERE id = 0",
+    ),
+    getMeta: database.prepare("SELECT value FROM meta WHERE name = ?"),
+    setMeta: database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)"),
+    deleteMeta: database.prepare("DELETE FROM meta WHERE name = ?"),
+    metaNames: database.prepare(
+      "SELECT name FROM meta WHERE substr(name, 1, length(?)) = ? ORDER BY name",
+    ),
+  };
+}
