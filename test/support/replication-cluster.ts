@@ -44,6 +44,10 @@ import { VirtualClock } from "./virtual-clock.ts";
 
 const hasher = await createTestHasher();
 
+function ignore(): void {
+  // Fakes that have nothing to do.
+}
+
 interface Row {
   readonly key: Key;
   readonly record: CausalRecord;
@@ -163,7 +167,9 @@ export class FakeStore implements RecordStore {
     return { rows: this.rows.size, bytes: 0 };
   }
 
-  close(): void {}
+  close(): void {
+    ignore();
+  }
 }
 
 export interface FakeNode {
@@ -228,7 +234,7 @@ export class ReplicationCluster {
     const watched = promise.finally(() => {
       done = true;
     });
-    watched.catch(() => {});
+    watched.catch(ignore);
     await this.clock.runUntil(() => done, limitMs, "the request to end");
     return watched;
   }
@@ -301,7 +307,7 @@ export class ReplicationCluster {
       counters: newCounters(),
       doubt: new Doubt({ meta: store.meta, logger: env.logger, self: member.id, forgotten: false }),
       patienceMs: () => 150,
-      adoptRefusal: () => {},
+      adoptRefusal: ignore,
       refreshLayout: () => Promise.resolve(),
     };
     const coordinator = new Coordinator(replication);
@@ -316,7 +322,7 @@ export class ReplicationCluster {
       liveness: (node) => (this.down.has(node) ? "down" : "up"),
       roundTripMs: (node) => 1 + Number.parseInt(node.slice(-2), 16),
       members: () => [],
-      adopt: () => {},
+      adopt: ignore,
       refusesWrites: () => false,
       createNamespace: () => Promise.resolve({ status: "unavailable", reason: "fixed layout" }),
       deleteNamespace: () => Promise.resolve("unavailable"),
@@ -331,7 +337,7 @@ export class ReplicationCluster {
       random: { bytes: (n) => new Uint8Array(n).fill(chance++), below: (limit) => limit - 1 },
       crypto: undefined as never,
       hasher,
-      logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
       transport: undefined as never,
       failStop: (reason) => {
         throw new Error(reason);
