@@ -49,6 +49,7 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
+const TABLES: readonly string[] = ["record", "meta", "counter"];
 
 /** The database was written by a newer Gyre: it is whole, and this program must not touch it. */
 export class NewerSchemaError extends Error {
@@ -129,7 +130,7 @@ export function migrate(database: SqliteDatabase, expectData: boolean): void {
   const application = pragmaNumber(database, "application_id");
   if (
     application !== APPLICATION_ID &&
-    (application !== 0 || version !== 0 || countTables(database) > 0)
+    (application !== 0 || version !== 0 || countTables(database, null) > 0)
   ) {
     throw new SqliteError("not-a-database", "the file is a SQLite database of another program");
   }
@@ -146,14 +147,16 @@ export function migrate(database: SqliteDatabase, expectData: boolean): void {
       PRAGMA user_version=${step + 1};
       COMMIT`);
   }
+  const missing = TABLES.length - countTables(database, TABLES);
+  if (missing > 0) throw new SqliteError("corrupt", `${missing} of the tables are missing`);
 }
 
 function pragmaNumber(database: SqliteDatabase, name: string): number {
   return Number(database.prepare(`PRAGMA ${name}`).get()?.[name] ?? 0);
 }
 
-function countTables(database: SqliteDatabase): number {
-  return Number(
-    database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"] ?? 0,
-  );
+function countTables(database: SqliteDatabase, names: readonly string[] | null): number {
+  const filter = names === null ? "" : ` WHERE name IN ('${names.join("', '")}')`;
+  const row = database.prepare(`SELECT count(*) AS tables FROM sqlite_schema${filter}`).get();
+  return Number(row?.["tables"] ?? 0);
 }

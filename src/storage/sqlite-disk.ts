@@ -15,6 +15,7 @@ import {
 } from "../env/sqlite.ts";
 import { decodeMinted, encodeMinted } from "./minted.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
+import { prepareStatements, type Statements } from "./statements.ts";
 
 export interface SqliteDiskOptions {
   readonly durability: Durability;
@@ -53,14 +54,6 @@ export function openSqliteDisk(
     return new SqliteDisk(database, options, version);
   } catch (error) {
     database.close();
-    // Our version number on a file without our tables or columns: nothing but damage makes that.
-    if (
-      error instanceof SqliteError &&
-      error.kind === "other" &&
-      error.message.includes("no such ")
-    ) {
-      throw new SqliteError("corrupt", error.message, { cause: error });
-    }
     throw error;
   }
 }
@@ -318,61 +311,4 @@ interface Counters {
 function readMinted(row: SqlRow): Minted | null {
   const bytes = row["minted"] as Uint8Array | null;
   return bytes === null ? null : decodeMinted(bytes);
-}
-
-interface Statements {
-  readonly begin: SqliteStatement;
-  readonly commit: SqliteStatement;
-  readonly rollback: SqliteStatement;
-  readonly checkpoint: SqliteStatement;
-  readonly get: SqliteStatement;
-  readonly size: SqliteStatement;
-  readonly put: SqliteStatement;
-  readonly delete: SqliteStatement;
-  /** Forwards open, forwards bounded, backwards open, backwards bounded. */
-  readonly scan: readonly SqliteStatement[];
-  readonly readCounter: SqliteStatement;
-  readonly writeCounter: SqliteStatement;
-  readonly getMeta: SqliteStatement;
-  readonly setMeta: SqliteStatement;
-  readonly deleteMeta: SqliteStatement;
-  readonly metaNames: SqliteStatement;
-}
-
-function prepareStatements(database: SqliteDatabase): Statements {
-  const scan = (end: string, order: string): SqliteStatement =>
-    database.prepare(
-      `SELECT key, partition, sequence, minted, head_sum, head FROM record
-       WHERE namespace = ? AND key >= ?${end} ORDER BY key ${order} LIMIT ?`,
-    );
-  return {
-    begin: database.prepare("BEGIN IMMEDIATE"),
-    commit: database.prepare("COMMIT"),
-    rollback: database.prepare("ROLLBACK"),
-    checkpoint: database.prepare("PRAGMA wal_checkpoint(PASSIVE)"),
-    get: database.prepare(
-      "SELECT partition, sequence, minted, head_sum, head, body FROM record WHERE namespace = ? AND key = ?",
-    ),
-    size: database.prepare(
-      "SELECT length(head) + length(body) AS bytes FROM record WHERE namespace = ? AND key = ?",
-    ),
-    put: database.prepare("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
-    delete: database.prepare("DELETE FROM record WHERE namespace = ? AND key = ?"),
-    scan: [
-      scan("", "ASC"),
-      scan(" AND key < ?", "ASC"),
-      scan("", "DESC"),
-      scan(" AND key < ?", "DESC"),
-    ],
-    readCounter: database.prepare("SELECT rows, bytes, sequence, clean FROM counter WHERE id = 0"),
-    writeCounter: database.prepare(
-      "UPDATE counter SET rows = ?, bytes = ?, sequence = ?, clean = ? WHERE id = 0",
-    ),
-    getMeta: database.prepare("SELECT value FROM meta WHERE name = ?"),
-    setMeta: database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)"),
-    deleteMeta: database.prepare("DELETE FROM meta WHERE name = ?"),
-    metaNames: database.prepare(
-      "SELECT name FROM meta WHERE substr(name, 1, length(?)) = ? ORDER BY name",
-    ),
-  };
 }
