@@ -19,16 +19,18 @@ export class HybridClock {
    */
   stampAfter(...floors: readonly Stamp[]): Stamp {
     const nowUs = Math.floor(this.#wallMs() * 1000);
-    let newest = Math.max(nowUs, this.#last);
-    for (const floor of floors) if (floor > newest) newest = floor;
-    const stamp = Math.min(newest + 1, STAMP_MAX);
-    this.#advance(stamp, nowUs);
+    // The clock's own step is not bounded: far ahead of a wall that was set back, it must still rise.
+    const own = Math.min(Math.max(nowUs, this.#last) + 1, STAMP_MAX);
+    let stamp = own;
+    for (const floor of floors) if (floor >= stamp) stamp = Math.min(floor + 1, STAMP_MAX);
+    this.#last = own;
+    if (stamp > own) this.#follow(stamp, nowUs);
     return stamp;
   }
 
   /** Takes in a stamp that came with a record. */
   observe(stamp: Stamp): void {
-    if (stamp > this.#last) this.#advance(stamp, Math.floor(this.#wallMs() * 1000));
+    if (stamp > this.#last) this.#follow(stamp, Math.floor(this.#wallMs() * 1000));
   }
 
   /** Milliseconds since 1970 for judging expiry: an owner whose wall clock was set back must not revive values. */
@@ -37,7 +39,7 @@ export class HybridClock {
   }
 
   /** One wild stamp, stored with its record as it is, must not carry away the clock of every node that sees it. */
-  #advance(stamp: Stamp, nowUs: number): void {
+  #follow(stamp: Stamp, nowUs: number): void {
     const bounded = Math.min(stamp, nowUs + CLOCK_AHEAD_MAX_MS * 1000);
     if (bounded > this.#last) this.#last = bounded;
   }
