@@ -63,6 +63,60 @@ export interface NodeOptions {
 /** Builds the node; nothing runs before `start`. @throws Error when the configuration or the disk cannot be used. */
 export function createNode(options: NodeOptions): GyreNode {
   const { config, env, data } = options;
+  const { store, keyring, client, cluster } = assemble(options);
+  const replication = replicationOf(options, store, client, cluster);
+  const coordinator = new Coordinator(replication);
+  const service = new PeerService(replication, coordinator, () => {
+    const layout = cluster.layout();
+    return layout === undefined ? null : encodeLayout(layout.document);
+  });
+  const peer = createPeerServer({
+    env,
+    self: data.nodeId,
+    clusterId: () => cluster.clusterId(),
+    keyring,
+    handlers: { ...cluster.handlers, ...service.handlers() },
+  });
+  const app = createApp({
+    env,
+    membership: cluster,
+    settings: cluster.settings,
+    service: coordinator,
+    keyring,
+    config,
+    counters: [nodeMetrics({ replication, cluster, store, client })],
+    ready: () => readiness(cluster, data.nodeId),
+  });
+  let recovery: RunningWorker | null = null;
+  return {
+    nodeId: data.nodeId,
+    fetch: (request, info) => app.fetch(request, info),
+    peer,
+    start: () => {
+      cluster.start();
+      recovery = startWorker(env.clock, env.logger, recoveryWorker(replication), 0);
+    },
+    stop: async () => {
+      await recovery?.stop();
+      await cluster.stop();
+      await coordinator.idle();
+      store.close();
+      data.close();
+    },
+    idle: () => coordinator.idle(),
+  };
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly keyring: Keyring;
+  readonly client: PeerClient;
+  readonly cluster: Cluster;
+}
+
+/** Store, peer client and cluster know each other only through the functions given here. */
+function assemble(options: NodeOptions): Parts {
+  const { config, env, data } = options;
   const store = Store.open({
     disk: data.disk,
     clock: env.clock,
@@ -98,9 +152,17 @@ export function createNode(options: NodeOptions): GyreNode {
     actorIsNew: data.forgotten,
   });
   cluster.onClusterId((id) => data.setClusterId(id));
+  return { store, keyring, client, cluster };
+}
 
+function replicationOf(
+  { config, env, data }: NodeOptions,
+  store: Store,
+  client: PeerClient,
+  cluster: Cluster,
+): Replication {
   const clock = new HybridClock(() => env.clock.wallMs());
-  const replication: Replication = {
+  return {
     env,
     self: data.nodeId,
     region: parseRegionId(config.region),
@@ -127,47 +189,6 @@ export function createNode(options: NodeOptions): GyreNode {
       if (detail instanceof Uint8Array) cluster.adopt(decodeLayout(detail.slice()));
     },
     refreshLayout: () => cluster.refreshLayout(),
-  };
-  const coordinator = new Coordinator(replication);
-  const service = new PeerService(replication, coordinator, () => {
-    const layout = cluster.layout();
-    return layout === undefined ? null : encodeLayout(layout.document);
-  });
-  const peer = createPeerServer({
-    env,
-    self: data.nodeId,
-    clusterId: () => cluster.clusterId(),
-    keyring,
-    handlers: { ...cluster.handlers, ...service.handlers() },
-  });
-  const counters: readonly MetricSource[] = [nodeMetrics({ replication, cluster, store, client })];
-  const app = createApp({
-    env,
-    membership: cluster,
-    settings: cluster.settings,
-    service: coordinator,
-    keyring,
-    config,
-    counters,
-    ready: () => readiness(cluster, data.nodeId),
-  });
-  let recovery: RunningWorker | null = null;
-  return {
-    nodeId: data.nodeId,
-    fetch: (request, info) => app.fetch(request, info),
-    peer,
-    start: () => {
-      cluster.start();
-      recovery = startWorker(env.clock, env.logger, recoveryWorker(replication), 0);
-    },
-    stop: async () => {
-      await recovery?.stop();
-      await cluster.stop();
-      await coordinator.idle();
-      store.close();
-      data.close();
-    },
-    idle: () => coordinator.idle(),
   };
 }
 

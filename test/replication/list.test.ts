@@ -25,13 +25,18 @@ async function listAll(cluster: ReplicationCluster, limit: number, reverse = fal
     const page = await list(cluster, 0, {
       limit,
       reverse,
-      ...(bound === null ? {} : reverse ? { end: bound } : { start: after(bound) }),
+      ...boundOf(bound, reverse),
     });
     if (page.status !== "ok") throw new Error(JSON.stringify(page));
     names.push(...page.keys.map((key) => key.name));
     if (page.complete) return names;
     bound = page.lastKey;
   }
+}
+
+function boundOf(last: Uint8Array | null, reverse: boolean): Partial<ListRequest> {
+  if (last === null) return {};
+  return reverse ? { end: last } : { start: after(last) };
 }
 
 function after(key: Uint8Array): Uint8Array {
