@@ -8,7 +8,6 @@ import { createPeerServer } from "./cluster/peer-server.ts";
 import { HybridClock } from "./core/clock.ts";
 import { type ClusterId, type NodeId, parseRegionId } from "./core/ids.ts";
 import { STAND_IN_AFTER_MIN_MS } from "./core/limits.ts";
-import type { MetricSource } from "./core/metrics.ts";
 import type { Disk } from "./env/disk.ts";
 import type { Env } from "./env/env.ts";
 import type { PeerHandler } from "./env/transport.ts";
