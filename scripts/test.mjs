@@ -27,20 +27,21 @@ const STEPS = {
   node: vitest("node", ["node"], "unit"),
   bun: {
     command: [
-      ...["bun", "test", "--path-ignore-patterns=test/e2e/**", "./test"],
+      ...["bun", "test", "--only-failures", "--path-ignore-patterns=test/e2e/**", "./test"],
       ...["--reporter=junit", `--reporter-outfile=${REPORTS}/bun.xml`],
     ],
     report: `${REPORTS}/bun.xml`,
     count: countJunit,
   },
   deno: vitest("deno", ["deno", "run", "-A"], "unit"),
+  walls: { command: ["node", "scripts/walls.ts"], count: countLastLine },
   sim: { command: ["node", "test/simulation/main.ts", "--smoke"], count: countLastLine },
   e2e: vitest("e2e", ["node"], "e2e"),
 };
 
 const GROUPS = {
   ok: ["types", "lint", "dead-code", "node", "sim"],
-  all: ["types", "lint", "dead-code", "node", "bun", "deno", "sim", "e2e"],
+  all: ["types", "lint", "dead-code", "walls", "node", "bun", "deno", "sim", "e2e"],
 };
 
 main(process.argv.slice(2));

@@ -61,11 +61,15 @@ function found(paths: readonly string[], pattern: RegExp): string[] {
 describe("source", () => {
   test("each file with a branch, a loop or a return has a test that imports it", () => {
     const tested = new Set(TESTS.flatMap(importsOf));
-    const importers = (path: string) => SOURCES.filter((other) => importsOf(other).includes(path));
+    const importers = new Map<string, string[]>();
+    for (const user of SOURCES) {
+      for (const path of importsOf(user))
+        importers.set(path, [...(importers.get(path) ?? []), user]);
+    }
     // A helper that only one file of its floor uses may be tested through that file.
     const isTested = (path: string): boolean => {
       if (tested.has(path)) return true;
-      const [user, ...others] = importers(path);
+      const [user, ...others] = importers.get(path) ?? [];
       return user !== undefined && others.length === 0 && tested.has(user);
     };
     const untested = SOURCES.filter((path) => !isTested(path)).filter((path) =>
@@ -76,7 +80,7 @@ describe("source", () => {
 
   test("no power below runtimes/ but of a literal: its last bits differ between runtimes", () => {
     const deterministic = SOURCES.filter((path) => !/^src\/(?:client|cli|dashboard)\//.test(path));
-    const powers = (path: string) => running(path).replaceAll(/\b2\*\*\d+/g, "");
+    const powers = (path: string) => running(path).replaceAll(/\b\d+\*\*\d+/g, "");
     expect(deterministic.filter((path) => powers(path).includes("**"))).toEqual([]);
   });
 
