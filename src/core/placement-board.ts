@@ -8,6 +8,7 @@
  * are the independent sets of a matroid (bounds on nested groups), which is why owners may be taken greedily, one by one, and
  * why chains of single swaps reach every balanced assignment (placement-chain.ts).
  */
+import { assert } from "./assert.ts";
 import type { Shape, ShapeRegion, ShapeZone } from "./placement-shape.ts";
 
 export const NOBODY = -1;
@@ -82,9 +83,8 @@ export class Board {
     const start = partition * this.shape.copies;
     const last = start + (this.held[partition] as number) - 1;
     let at = start;
-    while (this.rows[at] !== node) {
-      if (at++ > last) throw new Error(`Node ${node} does not own partition ${partition}: bug`);
-    }
+    while (at < last && this.rows[at] !== node) at++;
+    assert(this.rows[at] === node, "who is removed owns the partition");
     this.rows[at] = this.rows[last] as number;
     this.rows[last] = NOBODY;
     this.held[partition] = (this.held[partition] as number) - 1;

@@ -36,7 +36,7 @@ export function assign(input: AssignInput): Assignment {
   const order = scatteredOrder(partitions);
   for (const partition of order) fillHoles(board, walker, partition);
   for (const partition of order) shedExcess(board, walker, shares, partition);
-  settleRest(board, shares, order);
+  settleRest(board, shares, before, order);
   return ownersInRingOrder(board, ring);
 }
 
@@ -181,17 +181,22 @@ function shedExcess(board: Board, walker: Walker, shares: Int32Array, partition:
 }
 
 /** What the walk could not place directly goes by chains. */
-function settleRest(board: Board, shares: Int32Array, order: Uint16Array): void {
+function settleRest(
+  board: Board,
+  shares: Int32Array,
+  before: readonly number[][],
+  order: Uint16Array,
+): void {
   let chains: ChainFinder | undefined;
   for (const hole of order) {
     while (!board.isFull(hole)) {
-      chains ??= new ChainFinder(board, shares);
+      chains ??= new ChainFinder(board, shares, before);
       chains.settle({ hole });
     }
   }
   for (let above = 0; above < shares.length; above++) {
     while ((board.loads[above] as number) > (shares[above] as number)) {
-      chains ??= new ChainFinder(board, shares);
+      chains ??= new ChainFinder(board, shares, before);
       chains.settle({ above });
     }
   }
