@@ -1,9 +1,9 @@
 import { assert } from "../core/assert.ts";
 import { EPOCH_LEASE, EPOCH_MAX } from "../core/limits.ts";
 import type { Disk } from "../env/disk.ts";
+import { EPOCH_LEASE_META } from "./meta-names.ts";
 import { writeU32 } from "./minted.ts";
 
-const LEASE_META = "epoch-lease";
 const LEASE_BYTES = 8;
 const TWO_POW_32 = 2 ** 32;
 
@@ -21,7 +21,7 @@ export class EpochLease {
 
   constructor(disk: Disk) {
     this.#disk = disk;
-    const stored = disk.getMeta(LEASE_META);
+    const stored = disk.getMeta(EPOCH_LEASE_META);
     this.#next = stored === undefined ? 1 : decode(stored);
     this.#end = this.#next;
     this.#durableEnd = this.#next;
@@ -35,7 +35,7 @@ export class EpochLease {
   renew(): void {
     const end = this.#next + EPOCH_LEASE;
     assert(end <= EPOCH_MAX, "epochs are used up: start with a new data directory");
-    this.#disk.setMeta(LEASE_META, encode(end));
+    this.#disk.setMeta(EPOCH_LEASE_META, encode(end));
     this.#end = end;
   }
 

@@ -79,6 +79,7 @@ export class SqliteDisk implements Disk {
   #logPages = 0;
   #openPages = 0;
   #openFull = false;
+  #closed = false;
 
   /** Takes over the connection. Use openSqliteDisk. */
   constructor(database: SqliteDatabase, options: SqliteDiskOptions, sqliteVersion: string) {
@@ -262,12 +263,20 @@ export class SqliteDisk implements Disk {
     }
   }
 
+  /** A second call does nothing. On a full disk it closes without the mark of a clean stop. */
   close(): void {
-    this.#statements.begin.run();
-    this.#writeCounter(true);
-    this.#statements.commit.run();
-    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    this.#database.close();
+    if (this.#closed) return;
+    this.#closed = true;
+    try {
+      this.#statements.begin.run();
+      this.#writeCounter(true);
+      this.#statements.commit.run();
+      this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      if (!(error instanceof SqliteError && error.kind === "full")) throw error;
+    } finally {
+      this.#database.close();
+    }
   }
 
   #account(old: SqlRow | undefined, bytes: number): void {

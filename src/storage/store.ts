@@ -14,6 +14,7 @@ import type { MetaStore } from "../env/meta-store.ts";
 import type { Random } from "../env/random.ts";
 import { RowChecksum } from "./checksum.ts";
 import { EpochLease } from "./epoch-lease.ts";
+import { ACTOR_META } from "./meta-names.ts";
 import type { RecordStore, ScannedRow, ScanRequest, StoredRecord } from "./record-store.ts";
 import { RowReader } from "./row-reader.ts";
 import { Turn } from "./turn.ts";
@@ -27,8 +28,8 @@ export interface StoreOptions {
   readonly failStop: Env["failStop"];
   /** Bytes of decoded records to keep in memory, by estimate. */
   readonly cacheBytes: number;
-  /** Take a new actor id: the database may have forgotten a dot (an unclean stop with `durability=process`). */
-  readonly renewActor?: boolean;
+  /** Told of a commit that held up the event loop so long that deadlines of others must be shifted. */
+  readonly onSlowCommit?: (tookMs: number) => void;
   readonly maxTurnRecords?: number;
   readonly maxTurnBytes?: number;
 }
@@ -51,7 +52,6 @@ export interface StoreCounters {
 
 type FoundRecord = Extract<StoredRecord, { state: "record" }>;
 
-const ACTOR_META = "actor-id";
 const ACTOR_BYTES = 16;
 /** What a cached record costs beyond recordBytes: key text, map entry, list links. An estimate. */
 const CACHE_ENTRY_BYTES = 256;
@@ -97,13 +97,14 @@ export class Store implements RecordStore {
       maxRecords: options.maxTurnRecords ?? TURN_RECORDS_MAX,
       maxBytes: options.maxTurnBytes ?? TURN_BYTES_MAX,
       onCommit: () => this.#epochs.committed(),
+      onSlowCommit: options.onSlowCommit ?? (() => undefined),
       onRollback: (ids) => {
         for (const id of ids) this.#cache.delete(id);
         this.#epochs.rolledBack();
       },
     });
     this.meta = this.#makeMeta();
-    this.actorId = this.#openActor(options.random, options.renewActor ?? false);
+    this.actorId = this.#openActor(options.random);
   }
 
   get counters(): StoreCounters {
@@ -211,8 +212,8 @@ export class Store implements RecordStore {
     };
   }
 
-  #openActor(random: Random, renew: boolean): ActorId {
-    const stored = renew ? undefined : this.#disk.getMeta(ACTOR_META);
+  #openActor(random: Random): ActorId {
+    const stored = this.#disk.getMeta(ACTOR_META);
     if (stored !== undefined && stored.length === ACTOR_BYTES) return actorIdFromBytes(stored);
     const fresh = random.bytes(ACTOR_BYTES);
     this.meta.set(ACTOR_META, fresh);

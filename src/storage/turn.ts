@@ -14,9 +14,13 @@ export interface TurnOptions {
   readonly maxBytes: number;
   /** The open transaction is durable now. */
   readonly onCommit: () => void;
+  readonly onSlowCommit: (tookMs: number) => void;
   /** The open transaction never was; `ids` are the keys it had written. */
   readonly onRollback: (ids: readonly string[]) => void;
 }
+
+/** A commit that takes longer has stalled the process, in ms (design 5). */
+const SLOW_COMMIT_MS = 250;
 
 const DURABLE = Promise.resolve();
 
@@ -162,11 +166,13 @@ export class Turn {
     if (this.#closed) return;
     if (this.#open) this.#commit();
     if (!this.#disk.maintenanceDue) return;
+    const startMs = this.#clock.monotonicMs();
     try {
       this.#disk.maintain();
     } catch (error) {
       this.#options.failStop("cannot move the log into the database", error);
     }
+    this.#noteIfSlow(this.#clock.monotonicMs() - startMs);
   };
 
   #commit(): void {
@@ -177,8 +183,14 @@ export class Turn {
       this.failed(error);
       return;
     }
-    this.commitMs += this.#clock.monotonicMs() - startMs;
+    const tookMs = this.#clock.monotonicMs() - startMs;
+    this.commitMs += tookMs;
     this.#committed();
+    this.#noteIfSlow(tookMs);
+  }
+
+  #noteIfSlow(tookMs: number): void {
+    if (tookMs > SLOW_COMMIT_MS) this.#options.onSlowCommit(tookMs);
   }
 
   #committed(): void {

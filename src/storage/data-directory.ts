@@ -1,0 +1,172 @@
+import { utf8Encode } from "../core/bytes.ts";
+import { type ClusterId, type NodeId, parseNodeId } from "../core/ids.ts";
+import type { Disk } from "../env/disk.ts";
+import { type Files, LockedError } from "../env/files.ts";
+import type { Random } from "../env/random.ts";
+import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts";
+import type { DataDirectoryOptions } from "./data-directory-options.ts";
+import { DatabaseFile } from "./database-file.ts";
+import { decodeIdentity, encodeIdentity, type Identity } from "./identity.ts";
+import { ACTOR_META, IN_DOUBT_META, NODE_META } from "./meta-names.ts";
+import type { Durability } from "./schema.ts";
+import type { SqliteDisk } from "./sqlite-disk.ts";
+
+/** One node's data directory, locked for as long as it is open. */
+export interface DataDirectory {
+  readonly nodeId: NodeId;
+  readonly clusterId: ClusterId | undefined;
+  /** Durable when it returns. */
+  setClusterId(id: ClusterId): void;
+  readonly disk: Disk;
+  /** How often this directory has been opened, this time included. */
+  readonly incarnation: number;
+  /** The database is new although the node is not: rows, dots and promises may be forgotten. */
+  readonly forgotten: boolean;
+  /** The secret of a node that was given none: 32 random bytes, made on the first call and kept (0600). */
+  ownSecret(): Uint8Array;
+  /** Closes the disk, if the store has not, and gives up the lock. A second call does nothing. */
+  close(): void;
+}
+
+const SECRET_BYTES = 32;
+
+/**
+ * Makes, locks and opens a data directory. A database that is empty, missing or damaged beside an identity that says there
+ * is one is never served as empty: it is moved aside, and the new one starts in doubt under a new actor id.
+ * @throws DataDirectoryError
+ */
+export function openDataDirectory(options: DataDirectoryOptions): DataDirectory {
+  const { path, files } = options;
+  attempt(`make data directory ${path}`, "Choose another directory, or make it writable.", () =>
+    files.makeDirectory(path),
+  );
+  const lock = takeLock(options);
+  try {
+    return openLocked(options, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function openLocked(options: DataDirectoryOptions, lock: { release(): void }): DataDirectory {
+  const { path, files, random } = options;
+  let identity = readOrMakeIdentity(options);
+  const database = new DatabaseFile(options, identity);
+  const disk = database.open((next) => {
+    identity = next;
+    writeIdentity(options, identity);
+  });
+  const forgotten = identity.database === "lost";
+  try {
+    prepareDisk(disk, identity, options.durability);
+    identity = { ...identity, database: "ready", boots: identity.boots + 1 };
+    writeIdentity(options, identity);
+  } catch (error) {
+    disk.close();
+    throw error;
+  }
+  let closed = false;
+  return {
+    nodeId: identity.nodeId,
+    get clusterId() {
+      return identity.clusterId;
+    },
+    setClusterId: (clusterId) => {
+      identity = { ...identity, clusterId };
+      writeIdentity(options, identity);
+    },
+    disk,
+    incarnation: identity.boots,
+    forgotten,
+    ownSecret: () => ownSecret(files, random, `${path}/secret`),
+    close: () => {
+      if (closed) return;
+      closed = true;
+      disk.close();
+      lock.release();
+    },
+  };
+}
+
+function takeLock({ path, files }: DataDirectoryOptions): { release(): void } {
+  try {
+    return files.lock(`${path}/lock`);
+  } catch (cause) {
+    if (cause instanceof LockedError) {
+      throw new DataDirectoryError(
+        `Cannot open data directory ${path}: another process is using it. Stop that one, or choose another directory.`,
+        { cause },
+      );
+    }
+    throw failure(
+      `lock data directory ${path}`,
+      "Make it readable and writable for this user.",
+      cause,
+    );
+  }
+}
+
+function readOrMakeIdentity(options: DataDirectoryOptions): Identity {
+  const { path, files, random, clock } = options;
+  const file = `${path}/identity.json`;
+  const bytes = attempt(`read ${file}`, "Make it readable for this user.", () => files.read(file));
+  if (bytes !== undefined) {
+    return attempt(
+      `understand ${file}`,
+      "Restore it from a backup; to start as a new, empty node, use an empty directory.",
+      () => decodeIdentity(bytes),
+    );
+  }
+  if (files.exists(`${path}/gyre.db`)) {
+    throw new DataDirectoryError(
+      `Cannot open data directory ${path}: it has a database but no identity.json. ` +
+        "Restore that file from a backup; to start as a new, empty node, use an empty directory.",
+    );
+  }
+  const identity: Identity = {
+    nodeId: parseNodeId(hex(random.bytes(16))),
+    clusterId: undefined,
+    createdAtMs: Math.floor(clock.wallMs()),
+    boots: 0,
+    database: "none",
+  };
+  writeIdentity(options, identity);
+  return identity;
+}
+
+function writeIdentity({ path, files }: DataDirectoryOptions, identity: Identity): void {
+  const file = `${path}/identity.json`;
+  attempt(`write ${file}`, "Make room on the disk, and the directory writable.", () =>
+    files.write(file, encodeIdentity(identity)),
+  );
+}
+
+/** What must be in the database before anyone uses it. */
+function prepareDisk(disk: SqliteDisk, identity: Identity, durability: Durability): void {
+  disk.begin(true);
+  disk.setMeta(NODE_META, utf8Encode(identity.nodeId));
+  if (identity.database === "lost") disk.setMeta(IN_DOUBT_META, new Uint8Array([1]));
+  // A power cut may have undone commits that were answered: the dots in them must not be minted again.
+  if (durability === "process" && disk.uncleanStop) disk.deleteMeta(ACTOR_META);
+  disk.commit();
+}
+
+function ownSecret(files: Files, random: Random, file: string): Uint8Array {
+  const stored = attempt(`read ${file}`, "Make it readable for this user.", () => files.read(file));
+  if (stored === undefined) {
+    const fresh = random.bytes(SECRET_BYTES);
+    attempt(`write ${file}`, "Make the directory writable.", () => files.write(file, fresh));
+    return fresh;
+  }
+  if (stored.length === SECRET_BYTES) return stored;
+  throw new DataDirectoryError(
+    `Cannot use secret ${file}, want ${SECRET_BYTES} bytes: ${stored.length}. Restore it from a backup.`,
+  );
+}
+
+function hex(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  return text;
+}

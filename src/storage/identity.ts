@@ -1,0 +1,57 @@
+import { utf8Decode, utf8Encode } from "../core/bytes.ts";
+import { type ClusterId, type NodeId, parseClusterId, parseNodeId } from "../core/ids.ts";
+
+const IDENTITY_VERSION = 1;
+
+/**
+ * Who this data directory is: `identity.json`. It outlives the database, so that a node whose database is gone still knows
+ * that it once had one.
+ */
+export interface Identity {
+  readonly nodeId: NodeId;
+  /** Undefined until the node has created or joined a cluster. */
+  readonly clusterId: ClusterId | undefined;
+  readonly createdAtMs: number;
+  /** Starts so far. Here and not in the database, because peers believe the higher one. */
+  readonly boots: number;
+  /** `none`: never finished making one. `ready`: there must be one. `lost`: a replacement is being made. */
+  readonly database: "none" | "ready" | "lost";
+}
+
+export function encodeIdentity(identity: Identity): Uint8Array {
+  return utf8Encode(`${JSON.stringify({ version: IDENTITY_VERSION, ...identity }, null, 2)}\n`);
+}
+
+/** @throws TypeError or SyntaxError that says what is wrong. */
+export function decodeIdentity(bytes: Uint8Array): Identity {
+  const fields: unknown = JSON.parse(utf8Decode(bytes));
+  if (typeof fields !== "object" || fields === null) throw new TypeError("want a JSON object");
+  const { version, nodeId, clusterId, createdAtMs, boots, database } = fields as Record<
+    string,
+    unknown
+  >;
+  if (version !== IDENTITY_VERSION)
+    throw new TypeError(`want version ${IDENTITY_VERSION}: ${String(version)}`);
+  if (database !== "none" && database !== "ready" && database !== "lost") {
+    throw new TypeError(`want database none, ready or lost: ${String(database)}`);
+  }
+  return {
+    nodeId: parseNodeId(text("nodeId", nodeId)),
+    clusterId: clusterId === undefined ? undefined : parseClusterId(text("clusterId", clusterId)),
+    createdAtMs: count("createdAtMs", createdAtMs),
+    boots: count("boots", boots),
+    database,
+  };
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value !== "string") throw new TypeError(`want text for ${name}: ${String(value)}`);
+  return value;
+}
+
+function count(name: string, value: unknown): number {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
+    throw new TypeError(`want a whole number for ${name}: ${String(value)}`);
+  }
+  return value;
+}

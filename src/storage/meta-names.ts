@@ -1,0 +1,13 @@
+/** Names of small values that storage itself keeps among those of the floors above. */
+
+/** 16 bytes: the actor of this database's dots. Absent: the next open of the store makes a new one. */
+export const ACTOR_META = "actor-id";
+/** 8 bytes: the end of the last leased block of epochs. */
+export const EPOCH_LEASE_META = "epoch-lease";
+/** The node this database belongs to, in hex digits as UTF-8: shows a file that was copied from another node. */
+export const NODE_META = "node-id";
+/**
+ * Present while this database stands in for one that was lost. Set before it is first used, so that a crash cannot make
+ * it look whole; replication ends the doubt and removes it (replication/doubt.ts).
+ */
+export const IN_DOUBT_META = "in-doubt";
