@@ -56,8 +56,13 @@ export interface NodeOptions {
   readonly config: NodeConfig;
   readonly env: Env;
   readonly data: NodeData;
-  readonly durability: "power" | "process";
+  /** Such as `node 24.21.0`: shown, never acted upon. */
+  readonly runtime: string;
 }
+
+const VERSION = "0.1.0";
+/** Hinted handoff is not built yet: no stand-in ever holds anything. */
+const NO_HINTS = { count: 0, bytes: 0 };
 
 /** Builds the node; nothing runs before `start`. @throws Error when the configuration or the disk cannot be used. */
 export function createNode(options: NodeOptions): GyreNode {
@@ -83,8 +88,10 @@ export function createNode(options: NodeOptions): GyreNode {
     service: coordinator,
     keyring,
     config,
-    counters: [nodeMetrics({ replication, cluster, store, client })],
+    counters: [nodeMetrics({ counters: replication.counters, store, client })],
+    nodeInfo: () => ({ version: VERSION, runtime: options.runtime, hints: NO_HINTS }),
     ready: () => readiness(cluster, data.nodeId),
+    refreshLayout: () => cluster.refreshLayout(),
   });
   let recovery: RunningWorker | null = null;
   return {
@@ -99,6 +106,7 @@ export function createNode(options: NodeOptions): GyreNode {
       await recovery?.stop();
       await cluster.stop();
       await coordinator.idle();
+      client.close();
       store.close();
       data.close();
     },
@@ -124,7 +132,6 @@ function assemble(options: NodeOptions): Parts {
     logger: env.logger,
     failStop: env.failStop,
     cacheBytes: config.cacheBytes,
-    onSlowCommit: (ms) => cluster.noteStall(ms),
   });
   const keyring = new Keyring(env.crypto, config.secrets);
   const client = new PeerClient({
