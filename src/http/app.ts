@@ -1,0 +1,146 @@
+/**
+ * The client-facing Hono app. Calls about one key are dispatched by their raw path before Hono's router sees them: it
+ * would decode and normalise the path, and a key is what stood on the wire. Everything else is ordinary Hono.
+ */
+import { Hono } from "hono";
+import { bytesToHex } from "../core/bytes.ts";
+import { batchRoute } from "./batch-routes.ts";
+import { answerProblem, answerThrown, type Call, type RequestInfo } from "./call.ts";
+import { ClusterRoutes } from "./cluster-routes.ts";
+import type { HttpDeps } from "./deps.ts";
+import { HttpCounters } from "./http-counters.ts";
+import type { HttpParts } from "./http-parts.ts";
+import { KvRoutes } from "./kv-routes.ts";
+import { listRoute } from "./list-routes.ts";
+import { NamespaceRoutes } from "./namespace-routes.ts";
+import { OpsRoutes } from "./ops-routes.ts";
+import { createOriginGuard, type OriginGuard } from "./origin-guard.ts";
+import { KV_PREFIX } from "./paths.ts";
+import { badRequest, HttpProblem } from "./problem.ts";
+import { Representations } from "./representation.ts";
+import type { Route } from "./route.ts";
+import { targetOf } from "./target.ts";
+import { Tokens } from "./tokens.ts";
+
+export interface HttpApp {
+  /** Never rejects. */
+  fetch(request: Request, info?: RequestInfo): Promise<Response>;
+  /** An answer for what an adapter refused before it could make a Request, such as a malformed request target. */
+  refuse(reason: string): Response;
+  /** All that is answered: what /openapi.json must say as well. */
+  readonly routes: readonly Route[];
+}
+
+interface Bindings {
+  readonly Bindings: { readonly call: Call };
+}
+
+export function createApp(deps: HttpDeps): HttpApp {
+  const parts: HttpParts = {
+    deps,
+    tokens: new Tokens(deps.env, deps.keyring),
+    representations: new Representations(deps.env.hasher),
+    counters: new HttpCounters(),
+  };
+  const kv = new KvRoutes(parts);
+  const openCall = createCallOpener(deps);
+  const routes = [
+    ...kv.routes(),
+    listRoute(parts),
+    batchRoute(parts),
+    ...new NamespaceRoutes(parts).routes(),
+    ...new ClusterRoutes(parts).routes(),
+    ...new OpsRoutes(parts).routes(),
+  ];
+  const hono = createRouter(routes);
+
+  const fetch = (request: Request, info?: RequestInfo): Promise<Response> => {
+    const call = openCall(request, info);
+    if (call instanceof Response) return Promise.resolve(call);
+    if (call.path.startsWith(KV_PREFIX)) return kv.handle(call);
+    return routed(call);
+  };
+  const routed = async (call: Call): Promise<Response> => {
+    const response = await hono.fetch(call.request, { call });
+    parts.counters.count(call, response.status);
+    return response;
+  };
+  const refuse = (reason: string): Response => answerProblem(openCall.blank(), badRequest(reason));
+  return { fetch, refuse, routes };
+}
+
+function createRouter(routes: readonly Route[]): Hono<Bindings> {
+  const hono = new Hono<Bindings>();
+  const methods = new Map<string, string[]>();
+  for (const route of routes) {
+    const path = honoPath(route.path);
+    hono.on(route.method, path, (c) => route.handler(c.env.call));
+    const known = methods.get(path);
+    if (known === undefined) methods.set(path, [route.method]);
+    else known.push(route.method);
+  }
+  for (const [path, known] of methods) {
+    const allow = (known.includes("GET") ? ["HEAD", ...known] : known).sort().join(", ");
+    hono.all(path, () => {
+      throw new HttpProblem("method_not_allowed", `Want one of ${allow}`, { headers: { allow } });
+    });
+  }
+  hono.notFound((c) => {
+    const problem = new HttpProblem("not_found", "There is no such call: /docs lists all of them");
+    return answerProblem(c.env.call, problem);
+  });
+  hono.onError((error, c) => answerThrown(c.env.call, error));
+  return hono;
+}
+
+/** `{key}` swallows slashes, also none: the raw path is parsed by the handler. */
+function honoPath(path: string): string {
+  return path.replace(/\/\{key\}$/, "/*").replaceAll(/\{(\w+)\}/g, ":$1");
+}
+
+interface CallOpener {
+  (request: Request, info: RequestInfo | undefined): Call | Response;
+  /** For an answer to something that is no request. */
+  blank(): Call;
+}
+
+function createCallOpener(deps: HttpDeps): CallOpener {
+  const { env, config } = deps;
+  const guard: OriginGuard = createOriginGuard({
+    ownUrl: config.url,
+    corsOrigins: config.corsOrigins,
+  });
+  // Unique across nodes and restarts by the prefix, within this process by the number.
+  const prefix = `${bytesToHex(env.random.bytes(5))}-`;
+  let count = 0;
+
+  const base = (request: Request) => ({
+    request,
+    method: request.method,
+    requestId: prefix + (count++).toString(36),
+    startedMs: env.clock.monotonicMs(),
+    env,
+    bodyTimeoutMs: config.requestTimeoutMs,
+  });
+  const open = (request: Request, info: RequestInfo | undefined): Call | Response => {
+    const opened = base(request);
+    try {
+      const target = targetOf(request, info);
+      const cors = guard.check(request);
+      const call: Call = { ...opened, path: target.path, query: target.query, cors };
+      if (call.method === "OPTIONS" && cors !== null) {
+        return new Response(null, { status: 204, headers: guard.preflightHeaders(cors) });
+      }
+      return call;
+    } catch (error) {
+      return answerThrown({ ...opened, path: "/", query: "", cors: null }, error);
+    }
+  };
+  const blank = (): Call => ({
+    ...base(new Request("http://localhost/")),
+    path: "/",
+    query: "",
+    cors: null,
+  });
+  return Object.assign(open, { blank });
+}

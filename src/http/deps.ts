@@ -1,0 +1,42 @@
+/** What http is built from. Everything of the node that it may touch stands here. */
+import type { Membership } from "../cluster/membership.ts";
+import type { NamespaceSettingsStore } from "../cluster/namespace-settings.ts";
+import type { MetricSource } from "../core/metrics.ts";
+import type { Env } from "../env/env.ts";
+import type { KeyValueService } from "../replication/requests.ts";
+import type { TokenKeys } from "./tokens.ts";
+
+/** This node's own figures, which gossip does not carry. */
+export interface NodeInfo {
+  /** Of the program, such as `0.1.0`. */
+  readonly version: string;
+  /** Such as `node 24.21.0`; "" when unknown. */
+  readonly runtime: string;
+  readonly hints: { readonly count: number; readonly bytes: number };
+}
+
+/** The part of the node's configuration that shows in answers. */
+export interface HttpConfig {
+  /** Client-facing base address as the node advertises it. */
+  readonly url: string;
+  readonly corsOrigins: readonly string[];
+  readonly requestTimeoutMs: number;
+  readonly durability: "power" | "process";
+}
+
+export interface HttpDeps {
+  readonly env: Env;
+  readonly membership: Membership;
+  readonly settings: NamespaceSettingsStore;
+  readonly service: KeyValueService;
+  readonly keyring: TokenKeys;
+  readonly config: HttpConfig;
+  readonly nodeInfo: () => NodeInfo;
+  readonly ready: () => { readonly ready: boolean; readonly reason?: string };
+  readonly counters: readonly MetricSource[];
+  /**
+   * Pulls the newest layout from peers. Asked before a namespace is called unknown: it may have been created elsewhere a
+   * moment ago (counterexample 9).
+   */
+  readonly refreshLayout: () => Promise<void>;
+}

@@ -1,0 +1,261 @@
+/** GET, HEAD, PUT and DELETE of `/v1/kv/{ns}/{key}`: the hot path. No URL object, no schema library, no middleware. */
+import { utf8Encode } from "../core/bytes.ts";
+import type { GetFound } from "../replication/requests.ts";
+import {
+  answer,
+  answerEmpty,
+  answerProblem,
+  answerThrown,
+  type Call,
+  type HeaderRecord,
+  plainHeaders,
+  serverTiming,
+  VARY,
+} from "./call.ts";
+import type { HttpDeps } from "./deps.ts";
+import { matchesWeakly } from "./entity-tags.ts";
+import type { HttpCounters } from "./http-counters.ts";
+import type { HttpParts } from "./http-parts.ts";
+import { type KeyTarget, locateKey } from "./key-target.ts";
+import { parseTerms, refuseSession } from "./options.ts";
+import { KV_PREFIX } from "./paths.ts";
+import { HttpProblem, problemOfFailure } from "./problem.ts";
+import { readDelete, readPut } from "./put-request.ts";
+import {
+  acksText,
+  cacheControl,
+  type Representations,
+  type SiblingHead,
+  siblingJson,
+  VALUE_CSP,
+  valueBytesOf,
+} from "./representation.ts";
+import type { Route } from "./route.ts";
+import type { Tokens } from "./tokens.ts";
+
+const ALLOW = "GET, HEAD, PUT, DELETE";
+const GET_OPTIONS = ["key", "consistency", "r", "sloppy", "conflict"] as const;
+const PUT_OPTIONS = ["key", "consistency", "w", "sloppy", "conflict", "ttl", "expires"] as const;
+const DELETE_OPTIONS = ["key", "consistency", "w", "sloppy", "conflict"] as const;
+
+export class KvRoutes {
+  readonly #deps: HttpDeps;
+  readonly #tokens: Tokens;
+  readonly #representations: Representations;
+  readonly #counters: HttpCounters;
+
+  constructor(parts: HttpParts) {
+    this.#deps = parts.deps;
+    this.#tokens = parts.tokens;
+    this.#representations = parts.representations;
+    this.#counters = parts.counters;
+  }
+
+  routes(): readonly Route[] {
+    const path = "/v1/kv/{ns}/{key}";
+    const handler = (call: Call): Promise<Response> => this.handle(call);
+    return [
+      { method: "GET", path, handler },
+      { method: "PUT", path, handler },
+      { method: "DELETE", path, handler },
+    ];
+  }
+
+  /** Never rejects. */
+  async handle(call: Call): Promise<Response> {
+    const response = await this.#dispatch(call);
+    this.#counters.count(call, response.status);
+    return response;
+  }
+
+  async #dispatch(call: Call): Promise<Response> {
+    try {
+      switch (call.method) {
+        case "GET":
+        case "HEAD":
+          return await this.#get(call);
+        case "PUT":
+          return await this.#put(call);
+        case "DELETE":
+          return await this.#delete(call);
+        default:
+          throw new HttpProblem("method_not_allowed", `Want one of ${ALLOW}`, {
+            headers: { allow: ALLOW },
+          });
+      }
+    } catch (error) {
+      return answerThrown(call, error);
+    }
+  }
+
+  async #get(call: Call): Promise<Response> {
+    refuseSession(call.request.headers);
+    const located = locateKey(this.#deps, call, KV_PREFIX, GET_OPTIONS);
+    const target = located instanceof Promise ? await located : located;
+    const terms = parseTerms(target.query, target.settings, "r");
+    const outcome = await this.#deps.service.get({
+      key: target.key,
+      namespace: target.entry,
+      consistency: terms.consistency,
+      sloppy: terms.sloppy,
+      conflict: terms.conflict,
+      timeoutMs: this.#deps.config.requestTimeoutMs,
+    });
+    if (outcome.status !== "ok") {
+      return answerProblem(call, problemOfFailure(outcome, target.entry.name));
+    }
+    const first = outcome.chosen[0];
+    if (first === undefined) return this.#absent(call, target, outcome);
+    if (outcome.chosen.length > 1) return this.#multiple(call, target, outcome);
+    return this.#value(
+      call,
+      target,
+      outcome,
+      this.#representations.headOf(first),
+      valueBytesOf(first),
+    );
+  }
+
+  #value(
+    call: Call,
+    target: KeyTarget,
+    found: GetFound,
+    head: SiblingHead,
+    value: Uint8Array,
+  ): Response {
+    const headers: HeaderRecord = {
+      "content-type": head.contentType,
+      etag: head.etag,
+      "gyre-context": this.#context(target, found),
+      "gyre-siblings": String(found.liveSiblings),
+      "gyre-acks": acksText(found.acks),
+      "last-modified": head.lastModified,
+      "cache-control": cacheControl(target.settings),
+      vary: VARY,
+      "accept-ranges": "none",
+      "x-content-type-options": "nosniff",
+      "content-security-policy": VALUE_CSP,
+      "cross-origin-resource-policy": "same-site",
+      "server-timing": serverTiming(call),
+      "x-request-id": call.requestId,
+    };
+    if (found.deletedSiblings > 0) headers["gyre-deleted-siblings"] = String(found.deletedSiblings);
+    if (head.metadata !== null) headers["gyre-metadata"] = head.metadata;
+    if (head.expires !== null) headers["gyre-expires"] = head.expires;
+    if (call.cors !== null) Object.assign(headers, call.cors);
+    const known = call.request.headers.get("if-none-match");
+    if (known !== null && matchesWeakly(known, head.etag)) return notModified(headers);
+    return answer(call, 200, headers, value);
+  }
+
+  /** 404, with the context of what was deleted or has expired, so that a write can replace it. */
+  #absent(call: Call, target: KeyTarget, found: GetFound): Response {
+    const problem = new HttpProblem("not_found", "There is no value under this key", {
+      extra: { siblings: found.liveSiblings },
+    });
+    return answerProblem(call, problem, this.#recordHeaders(target, found));
+  }
+
+  #multiple(call: Call, target: KeyTarget, found: GetFound): Response {
+    const asJson = prefersJson(call.request.headers.get("accept"));
+    const etag = this.#representations.etagOf(asJson ? "json" : "multipart", found.chosen);
+    const headers = plainHeaders(call, null);
+    Object.assign(headers, this.#recordHeaders(target, found));
+    headers["etag"] = etag;
+    headers["content-security-policy"] = VALUE_CSP;
+    const known = call.request.headers.get("if-none-match");
+    if (known !== null && matchesWeakly(known, etag)) return notModified(headers);
+    if (asJson) {
+      headers["content-type"] = "application/json";
+      const context = headers["gyre-context"] ?? null;
+      const body = JSON.stringify({
+        context,
+        siblings: found.chosen.map((sibling) => siblingJson(sibling)),
+      });
+      return answer(call, 300, headers, utf8Encode(`${body}\n`));
+    }
+    const { contentType, body } = this.#representations.multipart(found.chosen);
+    headers["content-type"] = contentType;
+    return answer(call, 300, headers, body);
+  }
+
+  #recordHeaders(target: KeyTarget, found: GetFound): HeaderRecord {
+    const headers: HeaderRecord = {
+      "gyre-siblings": String(found.liveSiblings),
+      "gyre-acks": acksText(found.acks),
+    };
+    if (found.deletedSiblings > 0) headers["gyre-deleted-siblings"] = String(found.deletedSiblings);
+    if (found.record !== null) headers["gyre-context"] = this.#context(target, found);
+    return headers;
+  }
+
+  #context(target: KeyTarget, found: GetFound): string {
+    return found.record === null ? "" : this.#tokens.ofRecord(target.key, found.record);
+  }
+
+  async #put(call: Call): Promise<Response> {
+    refuseSession(call.request.headers);
+    const located = locateKey(this.#deps, call, KV_PREFIX, PUT_OPTIONS);
+    const target = located instanceof Promise ? await located : located;
+    return this.#store(call, target, await readPut(this.#deps, this.#tokens, call, target));
+  }
+
+  async #delete(call: Call): Promise<Response> {
+    refuseSession(call.request.headers);
+    const located = locateKey(this.#deps, call, KV_PREFIX, DELETE_OPTIONS);
+    const target = located instanceof Promise ? await located : located;
+    return this.#store(call, target, readDelete(this.#deps, this.#tokens, call, target));
+  }
+
+  async #store(
+    call: Call,
+    target: KeyTarget,
+    request: Parameters<HttpDeps["service"]["put"]>[0],
+  ): Promise<Response> {
+    const outcome = await this.#deps.service.put(request);
+    if (outcome.status !== "ok") {
+      return answerProblem(call, problemOfFailure(outcome, target.entry.name));
+    }
+    const headers: HeaderRecord = {
+      "gyre-siblings": String(outcome.liveSiblings),
+      "gyre-acks": acksText(outcome.acks),
+      "cache-control": "no-store",
+      vary: VARY,
+      "server-timing": serverTiming(call),
+      "x-request-id": call.requestId,
+    };
+    // A tombstone has no representation that a tag could name.
+    if (!request.deleted) headers["etag"] = outcome.etag;
+    if (outcome.context !== null) {
+      headers["gyre-context"] = this.#tokens.ofContext(target.key, outcome.context);
+    }
+    if (this.#deps.config.durability === "process") headers["gyre-durability"] = "process";
+    if (call.cors !== null) Object.assign(headers, call.cors);
+    return answerEmpty(204, headers);
+  }
+}
+
+/** RFC 9110, section 15.4.5: the headers that a 200 would have, without those that describe a body. */
+function notModified(headers: HeaderRecord): Response {
+  delete headers["content-type"];
+  return answerEmpty(304, headers);
+}
+
+/** Multipart is what an Accept without JSON gets, also with none or with any type at all. */
+function prefersJson(accept: string | null): boolean {
+  if (accept === null) return false;
+  const named = (type: string): number => quality(accept, type);
+  return named("application/json") > named("multipart/mixed");
+}
+
+/** The q of a media type that is named in full, 0 when it is not. */
+function quality(accept: string, type: string): number {
+  for (const range of accept.split(",")) {
+    const [name, ...parameters] = range.split(";").map((part) => part.trim().toLowerCase());
+    if (name !== type) continue;
+    const weight = parameters.find((parameter) => parameter.startsWith("q="));
+    const value = weight === undefined ? 1 : Number(weight.slice(2));
+    return Number.isFinite(value) ? value : 0;
+  }
+  return 0;
+}
