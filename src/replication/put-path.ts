@@ -1,17 +1,16 @@
 /** A put at its coordinator: decide, mint and write in one step, wait for the commit, then the other homes. */
-import { type Requirement, requirementOf } from "../core/consistency.ts";
 import { etagOf } from "../core/etag.ts";
 import type { AckCounts } from "../core/quorum.ts";
 import { liveSiblings, newestStamp } from "../core/record.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import { FanOut } from "./fan-out.ts";
+import { type Plan, planOf } from "./plan.ts";
 import { preconditionHolds, presentEtag, readConsistency } from "./precondition.ts";
 import type { Reader } from "./reader.ts";
-import { regionRank } from "./region-rank.ts";
 import type { CoordinatedOutcome } from "./replica.ts";
 import type { Failure, PutDone, PutOutcome, PutRequest } from "./requests.ts";
-import { type Route, routeOf } from "./route.ts";
+import type { Route } from "./route.ts";
 
 const LAYOUT_ROUNDS_MAX = 3;
 
@@ -52,22 +51,9 @@ export class PutPath {
     return this.#spread(request, plan, written, deadlineMs);
   }
 
-  #plan(
-    request: PutRequest,
-  ): { readonly route: Route; readonly requirement: Requirement } | Failure {
-    const layout = this.#r.membership.layout();
-    if (layout === undefined || this.#r.membership.refusesWrites()) return { status: "not-formed" };
-    const route = routeOf(layout, request.key);
-    if (route === undefined) return { status: "namespace-not-found" };
-    const required = requirementOf({
-      consistency: request.consistency,
-      homes: route.homes,
-      policyCopies: layout.policyCopies(route.policy),
-      layout,
-      coordinatorRegion: this.#r.region,
-      regionRank: regionRank(this.#r.membership, layout),
-    });
-    return required.ok ? { route, requirement: required.requirement } : required.failure;
+  #plan(request: PutRequest): Plan | Failure {
+    if (this.#r.membership.refusesWrites()) return { status: "not-formed" };
+    return planOf(this.#r, request);
   }
 
   async #check(request: PutRequest, route: Route): Promise<PutRequest | Failure> {
@@ -108,7 +94,7 @@ export class PutPath {
 
   async #spread(
     request: PutRequest,
-    plan: { readonly route: Route; readonly requirement: Requirement },
+    plan: Plan,
     written: Written,
     deadlineMs: number,
   ): Promise<PutOutcome> {

@@ -1,17 +1,17 @@
 /** A get: a quorum read, the conflict policy, the values that are still missing, and read repair behind the answer. */
 import { type ConflictPolicy, resolve } from "../core/conflict.ts";
-import { type Requirement, requirementOf } from "../core/consistency.ts";
+import type { Requirement } from "../core/consistency.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
 import { mergeRecords } from "../core/record.ts";
 import type { CausalRecord, Sibling } from "../core/version.ts";
 import type { Replication } from "./context.ts";
 import { fetchWhole } from "./fetch-whole.ts";
+import { planOf } from "./plan.ts";
 import { ReadRepair } from "./read-repair.ts";
 import { mergeAnswers, ReadRound, type ReadRoundResult } from "./read-round.ts";
-import { regionRank } from "./region-rank.ts";
 import type { Failure, GetOutcome, GetRequest } from "./requests.ts";
-import { type Route, routeOf } from "./route.ts";
+import type { Route } from "./route.ts";
 
 /** One get in so many asks every home, so that replicas that no quorum would ask are repaired too. */
 const ASK_ALL_ONE_IN = 16;
@@ -30,7 +30,7 @@ export class Reader {
   async get(request: GetRequest): Promise<GetOutcome> {
     const deadlineMs = this.#r.env.clock.monotonicMs() + request.timeoutMs;
     for (let round = 0; round < LAYOUT_ROUNDS_MAX; round++) {
-      const plan = this.#plan(request);
+      const plan = planOf(this.#r, request);
       if ("status" in plan) return plan;
       const result = await this.#ask(request, plan.route, plan.requirement, deadlineMs);
       if (result.outcome === "stale-layout") continue;
@@ -50,24 +50,6 @@ export class Reader {
   /** Resolves when the repairs that are running now have ended: for tests and a clean stop. */
   idle(): Promise<void> {
     return this.#repair.idle();
-  }
-
-  #plan(
-    request: GetRequest,
-  ): { readonly route: Route; readonly requirement: Requirement } | Failure {
-    const layout = this.#r.membership.layout();
-    if (layout === undefined || !layout.document.formed) return { status: "not-formed" };
-    const route = routeOf(layout, request.key);
-    if (route === undefined) return { status: "namespace-not-found" };
-    const required = requirementOf({
-      consistency: request.consistency,
-      homes: route.homes,
-      policyCopies: layout.policyCopies(route.policy),
-      layout,
-      coordinatorRegion: this.#r.region,
-      regionRank: regionRank(this.#r.membership, layout),
-    });
-    return required.ok ? { route, requirement: required.requirement } : required.failure;
   }
 
   #ask(
