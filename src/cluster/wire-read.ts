@@ -7,9 +7,18 @@ import { PeerError, type WireFields, type WireValue } from "./peer-channel.ts";
 
 /** Refused with code `bad_message`: the message was not executed and will never be, however often it is sent. */
 export class BadMessageError extends PeerError {
-  constructor(field: string, want: string, options?: { cause?: unknown }) {
-    super("refused", "bad_message", `Cannot read field ${field}: want ${want}`, options);
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("refused", "bad_message", message, options);
   }
+}
+
+/** The refusal of one field. */
+export function badField(name: string, want: string): BadMessageError {
+  return new BadMessageError(wrong(name, want));
+}
+
+function wrong(name: string, want: string): string {
+  return `Cannot read field ${name}: want ${want}`;
 }
 
 /** At most `charactersMax` UTF-16 units, well-formed. @throws BadMessageError */
@@ -21,7 +30,7 @@ export function readString(
 ): string {
   const value = fields[index];
   if (typeof value !== "string" || value.length > charactersMax || !isWellFormed(value)) {
-    throw new BadMessageError(name, `a string of at most ${charactersMax} characters`);
+    throw badField(name, `a string of at most ${charactersMax} characters`);
   }
   return value;
 }
@@ -36,7 +45,7 @@ export function readInt(
 ): number {
   const value = fields[index];
   if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-    throw new BadMessageError(name, `an integer of ${min} to ${max}`);
+    throw badField(name, `an integer of ${min} to ${max}`);
   }
   return value;
 }
@@ -52,7 +61,7 @@ export function readNumber(
   const value = fields[index];
   // Written so that NaN, which compares false with everything, is refused.
   if (typeof value !== "number" || !(value >= min && value <= max)) {
-    throw new BadMessageError(name, `a number of ${min} to ${max}`);
+    throw badField(name, `a number of ${min} to ${max}`);
   }
   return value;
 }
@@ -60,7 +69,7 @@ export function readNumber(
 /** @throws BadMessageError */
 export function readBoolean(fields: WireFields, index: number, name: string): boolean {
   const value = fields[index];
-  if (typeof value !== "boolean") throw new BadMessageError(name, "a boolean");
+  if (typeof value !== "boolean") throw badField(name, "a boolean");
   return value;
 }
 
@@ -73,7 +82,7 @@ export function readBytes(
 ): Uint8Array {
   const value = fields[index];
   if (!(value instanceof Uint8Array) || value.length > bytesMax) {
-    throw new BadMessageError(name, `at most ${bytesMax} bytes`);
+    throw badField(name, `at most ${bytesMax} bytes`);
   }
   return value;
 }
@@ -105,7 +114,7 @@ export function asFields(
   itemsMax = Number.MAX_SAFE_INTEGER,
 ): WireFields {
   if (!Array.isArray(value) || value.length > itemsMax) {
-    throw new BadMessageError(name, `a list of at most ${itemsMax} items`);
+    throw badField(name, `a list of at most ${itemsMax} items`);
   }
   // Array.isArray narrows a readonly array to any[]; the element type is known from the decoder.
   return value as WireFields;
@@ -126,6 +135,6 @@ export function readParsed<T>(
   try {
     return parse(text);
   } catch (error) {
-    throw new BadMessageError(name, "a valid value", { cause: error });
+    throw new BadMessageError(wrong(name, "a valid value"), { cause: error });
   }
 }

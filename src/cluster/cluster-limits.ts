@@ -1,0 +1,60 @@
+/** The bounds of how membership and layout spread, with what happens at the edge of each. Times are in milliseconds. */
+
+/** Members a node remembers, joiners among them; beyond it the longest silent one that is in no layout is forgotten. */
+export const KNOWN_MEMBERS_MAX = 2048;
+/** Entries in one ordinary gossip message: the own one and the 64 that rose or changed most recently (design 5). */
+export const GOSSIP_RECENT_ENTRIES = 64;
+/** Members a node exchanges with in each round. */
+export const GOSSIP_FANOUT = 3;
+/** Every so often all counters are compared, so that news that fell out of the recent 64 still arrives. */
+export const FULL_DIGEST_INTERVAL_MS = 10_000;
+/** One round in so many also calls a member that is thought down: it may only have changed its address. */
+export const DEAD_CALL_ONE_IN = 6;
+/** An answer to a gossip message is worthless once the next rounds have run. */
+export const GOSSIP_TIMEOUT_MS = 2_000;
+
+/** A higher boot counter is believed only so far ahead: a damaged one must not shut its node out for ever. */
+export const INCARNATION_JUMP_MAX = 2 ** 20;
+/** Peer and client addresses: longer ones are refused. */
+export const ADDRESS_CHARACTERS_MAX = 255;
+
+/** Members asked for an indirect probe. */
+export const PROBE_HELPERS = 3;
+/** A helper gives the accused so long, and the asker gives the helper twice that. */
+export const PROBE_TIMEOUT_MS = 1_000;
+/** How often overdue members and expired suspicions are looked for. */
+export const SUSPICION_TICK_MS = 250;
+
+/** Encoded layout documents above this are refused: 16 policies of 16,384 partitions fit with room to spare. */
+export const LAYOUT_BYTES_MAX = 8 * 1024 * 1024;
+/** A call to an elector. Long enough for a busy disk's fsync, short enough to go on without a dead one. */
+export const ELECTOR_TIMEOUT_MS = 1_500;
+/** After losing to a higher ballot a proposer waits a random time of up to this, doubled with each further loss. */
+export const BALLOT_BACKOFF_MS = 100;
+export const BALLOT_BACKOFF_MAX_MS = 3_200;
+/** A promise, an acceptance or a freeze whose proposer has been silent this long is driven to a decision by its holder. */
+export const ORPHAN_MS = 5_000;
+
+/** Joins that arrive within this time of each other are taken together (design 6). */
+export const JOIN_QUIET_MS = 2_000;
+/** A joiner not heard of for so long is left out of the change: it will ask again. */
+export const JOINER_FRESH_MS = 5_000;
+export const JOIN_TIMEOUT_MS = 2_000;
+/** A joiner asks again after this, doubled up to the larger figure while nobody answers. */
+export const JOIN_RETRY_MS = 500;
+export const JOIN_RETRY_MAX_MS = 5_000;
+/** After the refusal `cluster_holds_data` asking often would only fill the log. */
+export const JOIN_REFUSED_RETRY_MS = 15_000;
+/** Storage members that are asked, one after another, before a freeze is given up. */
+export const FREEZE_TIMEOUT_MS = 2_000;
+/** How often a node looks whether it has a duty of formation or recovery. */
+export const DUTY_TICK_MS = 250;
+
+/** createNamespace, deleteNamespace and settings give up after this; the caller answers 503. */
+export const DECISION_TIMEOUT_MS = 8_000;
+/** Enough of a SHA-256 to tell two sets of rows apart. */
+export const SETTINGS_DIGEST_BYTES = 16;
+/** Settings rows in one message; a cluster with more namespaces sends several. */
+export const SETTINGS_ROWS_MAX = 1_024;
+/** A settings row that could not be sent to a majority within this is `unavailable` (it still spreads by gossip). */
+export const SETTINGS_TIMEOUT_MS = 5_000;
