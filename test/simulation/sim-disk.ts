@@ -1,0 +1,267 @@
+import { byteString, compareBytes } from "../../src/core/bytes.ts";
+import {
+  type Disk,
+  DiskFullError,
+  type DiskRow,
+  type DiskRowHead,
+  type DiskScan,
+} from "../../src/env/disk.ts";
+
+/** What a process sees of the platter: the Disk port, and how the last process left it. */
+export interface SimDiskHandle extends Disk {
+  readonly uncleanStop: boolean;
+}
+
+/** What the open transaction has changed, by what stood there before. */
+interface Undo {
+  readonly rows: Map<string, DiskRow | undefined>;
+  readonly meta: Map<string, Uint8Array | undefined>;
+  readonly bytes: number;
+  readonly sequence: number;
+}
+
+/**
+ * A disk that outlives the processes of its node: open it again after `crash`. Its handles are fenced, so that a process
+ * which has died by the simulator's hand cannot write any more.
+ */
+export class SimDisk {
+  /** So many of the next commits find the disk full. */
+  fullCommits = 0;
+  commits = 0;
+
+  #rows = new Map<string, DiskRow>();
+  /** Keys by namespace, in byte order. */
+  #keys = new Map<number, Uint8Array[]>();
+  #meta = new Map<string, Uint8Array>();
+  #bytes = 0;
+  #sequence = 0;
+  #clean = true;
+  #undo: Undo | null = null;
+  #handle: SimDiskHandle | null = null;
+
+  /** True when there is no database: never opened, or lost. */
+  get empty(): boolean {
+    return this.#rows.size === 0 && this.#meta.size === 0;
+  }
+
+  /** A process opens the disk. @throws Error while another handle is open. */
+  open(): SimDiskHandle {
+    if (this.#handle !== null) throw new Error("Cannot open a simulated disk twice: it is locked");
+    const handle = this.#makeHandle(!this.#clean);
+    this.#handle = handle;
+    return handle;
+  }
+
+  /** The process dies: what it had not committed is gone, and it can reach the disk no more. */
+  crash(): void {
+    if (this.#undo !== null) this.#rollback();
+    this.#handle = null;
+  }
+
+  /** One row's bytes rot, so that its checksum fails. False when there is no such row. */
+  forget(namespace: number, key: Uint8Array): boolean {
+    const id = rowId(namespace, key);
+    const row = this.#rows.get(id);
+    if (row === undefined) return false;
+    const head = row.head.slice();
+    head[head.length - 1] = (head[head.length - 1] ?? 0) ^ 0x40;
+    this.#rows.set(id, { ...row, head });
+    return true;
+  }
+
+  /** The whole database is gone. REQUIRES: no process has it open. */
+  lose(): void {
+    if (this.#handle !== null) throw new Error("Cannot lose a simulated disk under a live process");
+    this.#rows = new Map();
+    this.#keys = new Map();
+    this.#meta = new Map();
+    this.#bytes = 0;
+    this.#sequence = 0;
+    this.#clean = true;
+  }
+
+  /** Every committed row, in no particular order, for the checkers. */
+  rows(): readonly DiskRow[] {
+    return [...this.#rows.values()];
+  }
+
+  #makeHandle(uncleanStop: boolean): SimDiskHandle {
+    const mine = (): void => {
+      if (this.#handle !== handle)
+        throw new Error("Cannot use a simulated disk after the crash or the close");
+    };
+    const handle: SimDiskHandle = {
+      uncleanStop,
+      maintenanceDue: false,
+      begin: () => {
+        mine();
+        if (this.#undo !== null) throw new Error("Cannot begin: a transaction is open");
+        this.#undo = {
+          rows: new Map(),
+          meta: new Map(),
+          bytes: this.#bytes,
+          sequence: this.#sequence,
+        };
+      },
+      commit: () => {
+        mine();
+        this.#commit();
+      },
+      rollback: () => {
+        mine();
+        this.#rollback();
+      },
+      get: (namespace, key) => {
+        mine();
+        return this.#rows.get(rowId(namespace, key));
+      },
+      put: (row) => {
+        mine();
+        this.#put(row);
+      },
+      delete: (namespace, key) => {
+        mine();
+        this.#delete(namespace, key);
+      },
+      scan: (range) => {
+        mine();
+        return this.#scan(range);
+      },
+      usage: () => ({ rows: this.#rows.size, bytes: this.#bytes }),
+      lastSequence: () => this.#undo?.sequence ?? this.#sequence,
+      getMeta: (name) => {
+        mine();
+        return this.#meta.get(name);
+      },
+      setMeta: (name, value) => {
+        mine();
+        this.#setMeta(name, value);
+      },
+      deleteMeta: (name) => {
+        mine();
+        this.#setMeta(name, undefined);
+      },
+      metaNames: (prefix) => {
+        mine();
+        return [...this.#meta.keys()].filter((name) => name.startsWith(prefix)).sort();
+      },
+      maintain: () => undefined,
+      close: () => {
+        if (this.#handle !== handle) return;
+        if (this.#undo !== null) throw new Error("Cannot close: a transaction is open");
+        this.#clean = true;
+        this.#handle = null;
+      },
+    };
+    return handle;
+  }
+
+  #commit(): void {
+    if (this.#undo === null) throw new Error("Cannot commit: no transaction is open");
+    if (this.fullCommits > 0) {
+      this.fullCommits--;
+      throw new DiskFullError("the simulated disk is full");
+    }
+    this.commits++;
+    this.#undo = null;
+    this.#clean = false;
+  }
+
+  #rollback(): void {
+    const undo = this.#undo;
+    if (undo === null) throw new Error("Cannot roll back: no transaction is open");
+    for (const [id, row] of undo.rows) {
+      const now = this.#rows.get(id);
+      if (row === undefined) {
+        this.#rows.delete(id);
+        if (now !== undefined) this.#unlist(now.namespace, now.key);
+      } else {
+        this.#rows.set(id, row);
+        if (now === undefined) this.#list(row.namespace, row.key);
+      }
+    }
+    for (const [name, value] of undo.meta) {
+      if (value === undefined) this.#meta.delete(name);
+      else this.#meta.set(name, value);
+    }
+    this.#bytes = undo.bytes;
+    this.#sequence = undo.sequence;
+    this.#undo = null;
+  }
+
+  #put(row: DiskRow): void {
+    const id = rowId(row.namespace, row.key);
+    const old = this.#rows.get(id);
+    this.#remember(id, old);
+    this.#rows.set(id, row);
+    if (old === undefined) this.#list(row.namespace, row.key);
+    this.#bytes += rowBytes(row) - (old === undefined ? 0 : rowBytes(old));
+    this.#sequence = Math.max(this.#sequence, row.sequence);
+  }
+
+  #delete(namespace: number, key: Uint8Array): void {
+    const id = rowId(namespace, key);
+    const old = this.#rows.get(id);
+    this.#remember(id, old);
+    if (old === undefined) return;
+    this.#rows.delete(id);
+    this.#unlist(namespace, key);
+    this.#bytes -= rowBytes(old);
+  }
+
+  #remember(id: string, old: DiskRow | undefined): void {
+    if (this.#undo === null) throw new Error("Cannot write: no transaction is open");
+    if (!this.#undo.rows.has(id)) this.#undo.rows.set(id, old);
+  }
+
+  #setMeta(name: string, value: Uint8Array | undefined): void {
+    if (this.#undo === null) throw new Error("Cannot write: no transaction is open");
+    if (!this.#undo.meta.has(name)) this.#undo.meta.set(name, this.#meta.get(name));
+    if (value === undefined) this.#meta.delete(name);
+    else this.#meta.set(name, value);
+  }
+
+  #scan(range: DiskScan): DiskRowHead[] {
+    const keys = this.#keys.get(range.namespace) ?? [];
+    const from = lowerBound(keys, range.start);
+    const to = range.end === null ? keys.length : Math.max(from, lowerBound(keys, range.end));
+    const found = range.reverse
+      ? keys.slice(Math.max(from, to - range.limit), to).reverse()
+      : keys.slice(from, Math.min(to, from + range.limit));
+    return found.map((key) => {
+      const { body: _, ...head } = this.#rows.get(rowId(range.namespace, key)) as DiskRow;
+      return head;
+    });
+  }
+
+  #list(namespace: number, key: Uint8Array): void {
+    const keys = this.#keys.get(namespace);
+    if (keys === undefined) this.#keys.set(namespace, [key]);
+    else keys.splice(lowerBound(keys, key), 0, key);
+  }
+
+  #unlist(namespace: number, key: Uint8Array): void {
+    const keys = this.#keys.get(namespace) ?? [];
+    keys.splice(lowerBound(keys, key), 1);
+  }
+}
+
+function rowId(namespace: number, key: Uint8Array): string {
+  return `${namespace}/${byteString(key)}`;
+}
+
+function rowBytes(row: DiskRow): number {
+  return row.head.length + row.body.length;
+}
+
+/** The index of the first key that is not below `key`. */
+function lowerBound(keys: readonly Uint8Array[], key: Uint8Array): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareBytes(keys[middle] as Uint8Array, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
