@@ -32,6 +32,7 @@ export function assign(input: AssignInput): Assignment {
   const before = previousRows(previous, ring, partitions);
   const shares = sharesOf(shape, partitions, countLoads(before, ring.nodes.length));
   keepPrevious(board, shares, before);
+  evenOut(board, shares, before);
   const walker = new Walker(ring, board, shares);
   const order = scatteredOrder(partitions);
   for (const partition of order) fillHoles(board, walker, partition);
@@ -70,6 +71,22 @@ function keepPrevious(board: Board, shares: Int32Array, before: readonly number[
     for (const node of byExcess) {
       if (board.fits(partition, node)) board.place(partition, node);
       else loads[node] = (loads[node] as number) - 1;
+    }
+  }
+}
+
+/** Of two that could not stay together, the other one stays if that brings both nearer to their shares: nothing moves by it. */
+function evenOut(board: Board, shares: Int32Array, before: readonly number[][]): void {
+  const excess = (node: number) => (board.loads[node] as number) - (shares[node] as number);
+  for (const [partition, row] of before.entries()) {
+    if (row.length === board.held[partition]) continue;
+    for (const back of row) {
+      if (excess(back) >= 0 || board.owns(partition, back)) continue;
+      const away = row.find(
+        (node) =>
+          board.owns(partition, node) && excess(node) > 0 && board.canSwap(partition, node, back),
+      );
+      if (away !== undefined) board.swap(partition, away, back);
     }
   }
 }
