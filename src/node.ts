@@ -7,13 +7,13 @@ import { PeerClient } from "./cluster/peer-client.ts";
 import { createPeerServer } from "./cluster/peer-server.ts";
 import { HybridClock } from "./core/clock.ts";
 import { type ClusterId, type NodeId, parseRegionId } from "./core/ids.ts";
-import { STAND_IN_AFTER_MIN_MS } from "./core/limits.ts";
+import { BATCH_BYTES_MAX, PEER_BODY_BYTES_MAX, STAND_IN_AFTER_MIN_MS } from "./core/limits.ts";
 import type { Disk } from "./env/disk.ts";
 import type { Env } from "./env/env.ts";
 import type { PeerHandler } from "./env/transport.ts";
 import { type RunningWorker, startWorker } from "./env/worker.ts";
 import { createApp } from "./http/app.ts";
-import type { NodeConfig } from "./node-config.ts";
+import { type NodeConfig, VERSION } from "./node-config.ts";
 import { nodeMetrics } from "./node-metrics.ts";
 import type { Replication } from "./replication/context.ts";
 import { Coordinator } from "./replication/coordinator.ts";
@@ -23,7 +23,17 @@ import { PeerService } from "./replication/peer-service.ts";
 import { recoveryWorker } from "./replication/recovery.ts";
 import { Replica } from "./replication/replica.ts";
 import { Sweeper } from "./replication/sweeper.ts";
+import { type DataDirectory, type DataDirectory, type DataDirectoryOptions, openDataDirectory, openDataDirectory } from "./storage/data-directory.ts";
+import type { DataDirectoryOptions } from "./storage/data-directory-options.ts";
 import { Store } from "./storage/store.ts";
+
+/** What the runtimes' listeners and transports let pass: the largest body that the node itself accepts. */
+export const BODY_LIMITS = { clientBytesMax: BATCH_BYTES_MAX, peerBytesMax: PEER_BODY_BYTES_MAX };
+
+/** @throws DataDirectoryError with what the operator can do. */
+export function openData(options: DataDirectoryOptions): DataDirectory {
+  return openDataDirectory(options);
+}
 
 /** What openDataDirectory gives, or the simulator's counterpart. */
 export interface NodeData {
@@ -52,6 +62,11 @@ export interface GyreNode {
   idle(): Promise<void>;
 }
 
+/** Makes, locks and opens a data directory. @throws DataDirectoryError with a sentence for the operator. */
+export function openData(options: DataDirectoryOptions): DataDirectory {
+  return openDataDirectory(options);
+}
+
 export interface NodeOptions {
   readonly config: NodeConfig;
   readonly env: Env;
@@ -60,7 +75,6 @@ export interface NodeOptions {
   readonly runtime: string;
 }
 
-const VERSION = "0.1.0";
 /** Hinted handoff is not built yet: no stand-in ever holds anything. */
 const NO_HINTS = { count: 0, bytes: 0 };
 
