@@ -152,6 +152,16 @@ describe("what moves", () => {
     expect(place([...nine].reverse(), { n: 3 }, 256, before)).toEqual(before);
   });
 
+  test("is nothing when only another would have got the odd slot", () => {
+    const members = [0, 1, 2].map((i) => member(i));
+    for (const odd of members) {
+      const before = Array.from({ length: 16 }, (_, p) => [
+        (p === 15 ? odd : (members[p % 3] ?? odd)).id,
+      ]);
+      expect(movedSlots(before, place(members, { n: 1 }, 16, before))).toBe(0);
+    }
+  });
+
   test("on a join is the joiner's share, and all of it goes to the joiner", () => {
     const before = place(nine, { n: 3 }, 256);
     const joiner = member(20, { region: regionOf("eu") });
@@ -169,7 +179,9 @@ describe("what moves", () => {
       256,
       before,
     );
-    expect(movedSlots(before, after)).toBe(leaver === undefined ? -1 : loadsOf(before).get(leaver));
+    expect(movedSlots(before, after)).toBe(
+      leaver === undefined ? -1 : (loadsOf(before).get(leaver) ?? 0),
+    );
   });
 
   test("on the first node of a new region is one copy of every partition, no more", () => {
