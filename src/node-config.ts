@@ -1,3 +1,6 @@
+/** As in package.json; a test holds them together. A constant, because single binaries carry no package.json. */
+export const VERSION = "0.1.0";
+
 /** What a node is told at start. Made by config.ts from flags, environment and file; by hand in tests. */
 export interface NodeConfig {
   readonly region: string;

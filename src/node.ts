@@ -23,7 +23,7 @@ import { PeerService } from "./replication/peer-service.ts";
 import { recoveryWorker } from "./replication/recovery.ts";
 import { Replica } from "./replication/replica.ts";
 import { Sweeper } from "./replication/sweeper.ts";
-import { type DataDirectory, type DataDirectory, type DataDirectoryOptions, openDataDirectory, openDataDirectory } from "./storage/data-directory.ts";
+import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
 import type { DataDirectoryOptions } from "./storage/data-directory-options.ts";
 import { Store } from "./storage/store.ts";
 
@@ -60,11 +60,6 @@ export interface GyreNode {
   stop(): Promise<void>;
   /** Resolves when the background work caused by requests so far (read repair) has ended. */
   idle(): Promise<void>;
-}
-
-/** Makes, locks and opens a data directory. @throws DataDirectoryError with a sentence for the operator. */
-export function openData(options: DataDirectoryOptions): DataDirectory {
-  return openDataDirectory(options);
 }
 
 export interface NodeOptions {

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import process from "node:process";
 import { confirm, isCancel, progress } from "@clack/prompts";
 import type { Output, Platform, ProgressBar } from "../../src/cli/platform.ts";
-import { VERSION } from "../../src/cli/version.ts";
+import { VERSION } from "../../src/node-config.ts";
 import { cliFiles, createSha256 } from "./platform-files.ts";
 import { type Program, spawnGyre } from "./platform-spawn.ts";
 import { systemClock } from "./system-clock.ts";

@@ -13,6 +13,6 @@ export class CliError extends Error {
 }
 
 /** The command line itself is wrong. */
-export function usageError(message: string): CliError {
-  return new CliError(message, { exitCode: EXIT.usage });
+export function usageError(message: string, cause?: unknown): CliError {
+  return new CliError(message, { exitCode: EXIT.usage, cause });
 }

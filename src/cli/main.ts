@@ -1,13 +1,36 @@
 /** The program `gyre`: finds the command, runs it, turns what it throws into a sentence on stderr and an exit code. */
 import { ConfigError } from "../config.ts";
 import type { Command } from "./command.ts";
+import { completionsCommand } from "./completions.ts";
+import { explainClientError } from "./connection.ts";
+import { deleteCommand } from "./delete.ts";
 import { devCommand } from "./dev.ts";
 import { CliError, EXIT, type ExitCode, usageError } from "./errors.ts";
+import { explainCommand } from "./explain.ts";
+import { exportCommand } from "./export.ts";
+import { getCommand } from "./get.ts";
+import { importCommand } from "./import.ts";
+import { listCommand } from "./list.ts";
 import type { Platform } from "./platform.ts";
+import { putCommand } from "./put.ts";
 import { serveCommand } from "./serve.ts";
+import { statusCommand } from "./status.ts";
 
 function makeCommands(platform: Platform): readonly Command[] {
-  return [serveCommand(platform), devCommand(platform)];
+  const commands: Command[] = [
+    serveCommand(platform),
+    devCommand(platform),
+    getCommand(platform),
+    putCommand(platform),
+    deleteCommand(platform),
+    listCommand(platform),
+    statusCommand(platform),
+    explainCommand(platform),
+    importCommand(platform),
+    exportCommand(platform),
+    completionsCommand(platform, () => commands),
+  ];
+  return commands;
 }
 
 /** Runs one command line, without the program's name in front. Never rejects. */
@@ -64,6 +87,12 @@ async function report(
 
 function explain(error: unknown): { readonly message: string; readonly exitCode: ExitCode } {
   if (error instanceof CliError) return error;
+  const clientError = explainClientError(error);
+  if (clientError !== undefined) return clientError;
+  if (error instanceof Error && error.name === "CLIError") {
+    // citty's own complaints are about the command line; it colours them for a terminal.
+    return { message: withoutColor(error.message), exitCode: EXIT.usage };
+  }
   if (error instanceof ConfigError) return { message: error.message, exitCode: EXIT.usage };
   return { message: error instanceof Error ? error.message : String(error), exitCode: EXIT.failed };
 }
@@ -86,6 +115,10 @@ function overview(commands: readonly Command[]): string {
 function plain(platform: Platform, text: string): string {
   const noColor = platform.environment["NO_COLOR"];
   if (platform.stdout.isTerminal && (noColor === undefined || noColor === "")) return text;
+  return withoutColor(text);
+}
+
+function withoutColor(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character is what is looked for
   return text.replace(/\u001b\[\d+m/g, "");
 }
