@@ -31,7 +31,7 @@ export type RequirementOutcome =
   | { readonly ok: false; readonly failure: CountFailure };
 
 /** Above what the policy will ever place (400), or above the owners that exist now (503). */
-export type CountFailure =
+type CountFailure =
   | { readonly status: "count-above-policy"; readonly asked: number; readonly copies: number }
   | { readonly status: "count-above-owners"; readonly asked: number; readonly owners: number };
 

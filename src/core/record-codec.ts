@@ -12,7 +12,16 @@ import { FormatError } from "./errors.ts";
 import type { Hasher } from "./hasher.ts";
 import { actorIdFromBytes } from "./ids.ts";
 import { checkContentType } from "./key-rules.ts";
-import * as limits from "./limits.ts";
+import {
+  CONTENT_TYPE_BYTES_MAX,
+  COPIES_MAX,
+  COUNTER_MAX,
+  EPOCH_MAX,
+  EXPIRES_AT_MAX_MS,
+  METADATA_BYTES_MAX,
+  STAMP_MAX,
+  VALUE_BYTES_MAX,
+} from "./limits.ts";
 import type { CausalRecord, Context, Dot, Sibling } from "./version.ts";
 
 const FORMAT_VERSION = 1;
@@ -215,8 +224,8 @@ function readContext(reader: ByteReader): Context {
   const count = reader.varint();
   for (let i = 0; i < count; i++) {
     const actor = actorIdFromBytes(reader.bytes(ACTOR_BYTES));
-    const epoch = reader.varint(limits.EPOCH_MAX);
-    context.push({ actor, epoch, counter: reader.varint(limits.COUNTER_MAX) });
+    const epoch = reader.varint(EPOCH_MAX);
+    context.push({ actor, epoch, counter: reader.varint(COUNTER_MAX) });
   }
   validateContext(context);
   return context;
@@ -238,16 +247,16 @@ function readSibling(
   body: Uint8Array | null,
   bodyAt: number,
 ): Sibling {
-  const stamp = reader.varint(limits.STAMP_MAX);
+  const stamp = reader.varint(STAMP_MAX);
   const flags = reader.u8();
   if (flags > FLAGS_KNOWN) throw new FormatError(`Cannot decode record, unknown flags: ${flags}`);
-  const writeQuorum = reader.varint(limits.COPIES_MAX);
-  const expiresAtMs = reader.varint(limits.EXPIRES_AT_MAX_MS);
-  const contentType = reader.text(limits.CONTENT_TYPE_BYTES_MAX);
-  const metadata = reader.text(limits.METADATA_BYTES_MAX);
+  const writeQuorum = reader.varint(COPIES_MAX);
+  const expiresAtMs = reader.varint(EXPIRES_AT_MAX_MS);
+  const contentType = reader.text(CONTENT_TYPE_BYTES_MAX);
+  const metadata = reader.text(METADATA_BYTES_MAX);
   const idempotencyKey = (flags & FLAG_IDEMPOTENCY_KEY) === 0 ? "" : readDigest(reader);
   const bodyDigest = (flags & FLAG_BODY_DIGEST) === 0 ? "" : readDigest(reader);
-  const valueBytes = reader.varint(limits.VALUE_BYTES_MAX);
+  const valueBytes = reader.varint(VALUE_BYTES_MAX);
   const valueHash = { hi: reader.u32(), lo: reader.u32() };
   const deleted = (flags & FLAG_DELETED) !== 0;
   if (deleted && (valueBytes !== 0 || contentType !== "" || metadata !== "")) {
