@@ -1,13 +1,17 @@
 /** The peer messages that membership answers. */
 import { refusal } from "./acceptor.ts";
-import { LAYOUT_BYTES_MAX } from "./cluster-limits.ts";
+import { KNOWN_MEMBERS_MAX, LAYOUT_BYTES_MAX } from "./cluster-limits.ts";
 import type { ClusterParts } from "./cluster-parts.ts";
+import { decodeEntry } from "./member-entry.ts";
 import type { MessageHandler, MessageHandlers, WireFields } from "./peer-channel.ts";
-import { readBytes } from "./wire-read.ts";
+import { readArray, readBytes } from "./wire-read.ts";
 
 export function makeClusterHandlers(parts: ClusterParts): MessageHandlers {
   const { layouts, gossip, suspicion, joining, recovery, admission, acceptor } = parts;
   const decided = (fields: WireFields): WireFields => {
+    const entries = readArray(fields, 1, "decided.members", KNOWN_MEMBERS_MAX).map(decodeEntry);
+    const nowMs = parts.options.env.clock.monotonicMs();
+    for (const entry of entries) parts.members.merge(entry, nowMs);
     layouts.adoptEncoded(readBytes(fields, 0, "decided.layout", LAYOUT_BYTES_MAX));
     return [layouts.version];
   };

@@ -17,7 +17,7 @@ import { type Freshness, Gossip } from "./gossip.ts";
 import { ProcessIdentity } from "./identity.ts";
 import { Joining } from "./joining.ts";
 import { type AdoptedLayout, LayoutStore } from "./layout-store.ts";
-import type { MemberEntry } from "./member-entry.ts";
+import { encodeEntry, type MemberEntry } from "./member-entry.ts";
 import { MemberList } from "./member-list.ts";
 import { Namespaces } from "./namespaces.ts";
 import { Proposer } from "./proposer.ts";
@@ -34,6 +34,7 @@ export class ClusterParts {
   readonly suspicion: Suspicion;
   readonly gossip: Gossip;
   readonly acceptor: Acceptor;
+  readonly proposer: Proposer;
   readonly recovery: Recovery;
   readonly joining: Joining;
   readonly admission: Admission;
@@ -63,6 +64,7 @@ export class ClusterParts {
     this.acceptor = acceptor;
     const announce = (adopted: AdoptedLayout): void => this.#announce(adopted);
     const proposer = new Proposer({ env, channel, self, layouts, acceptor, announce });
+    this.proposer = proposer;
     const decisions = new Serial();
     const deciding = { env, channel, self, layouts, members, acceptor, proposer, decisions };
     this.admission = new Admission({ ...deciding, hasRows, holdsData });
@@ -197,9 +199,13 @@ export class ClusterParts {
     const to = new Set<NodeId>(adopted.document.members.map((member) => member.id));
     for (const { entry } of this.members.others()) to.add(entry.id);
     to.delete(self);
+    // With the addresses of the new members: whoever adopts the layout may have to send to any of them at once.
+    const present = adopted.document.members.map((m) => this.members.get(m.id)?.entry);
+    const entries = [this.own(), ...present.filter((entry) => entry !== undefined)];
+    const news = [adopted.encoded, entries.map(encodeEntry)];
     for (const node of to) {
       channel
-        .send(node, "decided", [adopted.encoded], { timeoutMs: ELECTOR_TIMEOUT_MS, lane: "direct" })
+        .send(node, "decided", news, { timeoutMs: ELECTOR_TIMEOUT_MS, lane: "direct" })
         .catch((error: unknown) => {
           env.logger.debug("announcement-failed", { node, error: String(error) });
         });

@@ -128,7 +128,8 @@ export class Cluster implements Membership {
 
   /** Ends the duties, then tells some peers of the leave. No step runs after it has resolved. */
   async stop(): Promise<void> {
-    const { identity, members, gossip, clusterId } = this.#parts;
+    const { identity, members, gossip, clusterId, proposer } = this.#parts;
+    proposer.stop();
     await this.#duties.stop();
     if (clusterId === undefined || identity.superseded) return;
     this.#parts.leaving = true;

@@ -45,11 +45,17 @@ type Attempt =
 
 export class Proposer {
   readonly #parts: ProposerParts;
+  #stopped = false;
   /** The highest round seen anywhere, so that the next attempt outbids it. */
   #round = 0;
 
   constructor(parts: ProposerParts) {
     this.#parts = parts;
+  }
+
+  /** Decisions under way end `unavailable` at their next pause. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /**
@@ -74,7 +80,7 @@ export class Proposer {
       if (layouts.version >= next.version) return "other";
       const limitMs = Math.min(BALLOT_BACKOFF_MAX_MS, BALLOT_BACKOFF_MS * 2 ** Math.min(losses, 8));
       const pauseMs = 1 + env.random.below(limitMs);
-      if (env.clock.monotonicMs() + pauseMs >= deadlineMs) return "unavailable";
+      if (this.#stopped || env.clock.monotonicMs() + pauseMs >= deadlineMs) return "unavailable";
       await sleep(env.clock, pauseMs);
     }
   }
@@ -154,7 +160,7 @@ export class Proposer {
     fields: WireFields,
   ): Promise<ElectorAnswer> {
     try {
-      await this.#call(elector, "decided", [current.encoded]);
+      await this.#call(elector, "decided", [current.encoded, []]);
       return { status: "answered", fields: await this.#call(elector, kind, fields) };
     } catch (error) {
       return this.#readRefusal(error, () => false);

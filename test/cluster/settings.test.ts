@@ -1,0 +1,87 @@
+import { describe, expect, test } from "bun:test";
+import type { NamespaceSettings } from "../../src/cluster/namespace-settings.ts";
+import type { NamespaceId } from "../../src/core/ids.ts";
+import { type ClusterWorld, formedWorld, type TestNode } from "../support/cluster-world.ts";
+
+const DEFAULT = 1 as NamespaceId;
+
+function nodeAt(world: ClusterWorld, index: number): TestNode {
+  const node = world.nodes[index];
+  if (node === undefined) throw new Error(`no node ${index}`);
+  return node;
+}
+
+function withTtl(node: TestNode, seconds: number): NamespaceSettings {
+  return { ...node.cluster.settings.get(DEFAULT), defaultTtlSeconds: seconds };
+}
+
+function ttls(world: ClusterWorld, namespace = DEFAULT): number[] {
+  return world.nodes.map((n) => n.cluster.settings.get(namespace).defaultTtlSeconds);
+}
+
+describe("namespace settings", () => {
+  test("reach all nodes at once and survive a restart of all", async () => {
+    const world = await formedWorld(3);
+    const [node] = world.nodes;
+    if (node === undefined) throw new Error("no node");
+    expect(ttls(world)).toEqual([0, 0, 0]);
+    const stored = node.cluster.settings.set(DEFAULT, withTtl(node, 60));
+    expect(await world.settle(stored)).toBe("stored");
+    await world.runFor(100);
+    expect(ttls(world)).toEqual([60, 60, 60]);
+    for (const other of world.nodes) world.restart(other);
+    expect(ttls(world)).toEqual([60, 60, 60]);
+  });
+
+  test("a node that was away gets them by gossip, and the later of two writers wins everywhere", async () => {
+    const world = await formedWorld(5);
+    const away = nodeAt(world, 4);
+    world.kill(away);
+    const first = nodeAt(world, 0);
+    const second = nodeAt(world, 1);
+    await world.settle(first.cluster.settings.set(DEFAULT, withTtl(first, 10)));
+    await world.runFor(5);
+    await world.settle(second.cluster.settings.set(DEFAULT, withTtl(second, 20)));
+    world.restart(away);
+    await world.until(() => ttls(world).every((ttl) => ttl === 20), 20_000, "all have the later");
+  });
+
+  test("two writers at the same moment converge on one row", async () => {
+    const world = await formedWorld(5);
+    const both = Promise.all(
+      [0, 3].map((i) =>
+        nodeAt(world, i).cluster.settings.set(DEFAULT, withTtl(nodeAt(world, i), 100 + i)),
+      ),
+    );
+    expect(await world.settle(both)).toEqual(["stored", "stored"]);
+    await world.runFor(5_000);
+    expect(new Set(ttls(world)).size).toBe(1);
+  });
+
+  test("without a majority of the storage members the answer is unavailable", async () => {
+    const world = await formedWorld(3);
+    world.kill(nodeAt(world, 1));
+    world.kill(nodeAt(world, 2));
+    const node = nodeAt(world, 0);
+    const stored = node.cluster.settings.set(DEFAULT, withTtl(node, 60));
+    expect(await world.settle(stored)).toBe("unavailable");
+  });
+
+  test("go with their namespace, and one of the same name starts with the defaults", async () => {
+    const world = await formedWorld(3);
+    const { cluster } = nodeAt(world, 0);
+    await world.settle(cluster.createNamespace("shop", { name: "default" }));
+    await world.runFor(2_000);
+    const id = cluster.layout()?.namespaceByName("shop")?.id ?? DEFAULT;
+    await world.settle(cluster.settings.set(id, withTtl(nodeAt(world, 0), 7)));
+    await world.runFor(1_000);
+    expect(ttls(world, id)).toEqual([7, 7, 7]);
+    await world.settle(cluster.deleteNamespace("shop"));
+    await world.runFor(2_000);
+    expect(ttls(world, id)).toEqual([0, 0, 0]);
+    for (const node of world.nodes) expect(node.meta.names("settings/")).toEqual([]);
+    expect(await world.settle(cluster.settings.set(id, withTtl(nodeAt(world, 0), 7)))).toBe(
+      "unavailable",
+    );
+  });
+});
