@@ -3,6 +3,7 @@
  * purpose, and shares nothing with `assign` but the exact shares: source -> partition -> region -> zone -> node -> sink, an arc
  * partition..node costing 1 unless the node owned the partition before; each node ends with its share rounded down or up.
  */
+import type { NodeId } from "../../src/core/ids.ts";
 import type { Assignment, LayoutMember, PlacementPolicy } from "../../src/core/layout.ts";
 import { type Shape, shapeOf } from "../../src/core/placement-shape.ts";
 import { exactSharesOf } from "../../src/core/placement-shares.ts";
@@ -39,16 +40,24 @@ class FlowNetwork {
   /** Cost of a cheapest flow of the given value (successive shortest paths by Bellman-Ford with a queue). */
   cheapest(source: number, sink: number, value: number): number {
     let total = 0;
-    for (let sent = 0; sent < value; sent++) {
+    let sent = 0;
+    while (sent < value) {
       const { distance, by } = this.#shortest(source);
       if (distance[sink] === Number.POSITIVE_INFINITY) throw new Error("The flow does not fit");
-      for (let at = sink; at !== source; ) {
-        const arc = by[at] as number;
-        this.#room[arc] = (this.#room[arc] as number) - 1;
-        this.#room[arc ^ 1] = (this.#room[arc ^ 1] as number) + 1;
-        at = this.#to[arc ^ 1] as number;
+      const path: number[] = [];
+      for (let at = sink; at !== source; at = this.#to[(by[at] as number) ^ 1] as number) {
+        path.push(by[at] as number);
       }
-      total += distance[sink] as number;
+      const sending = path.reduce(
+        (least, arc) => Math.min(least, this.#room[arc] as number),
+        value - sent,
+      );
+      for (const arc of path) {
+        this.#room[arc] = (this.#room[arc] as number) - sending;
+        this.#room[arc ^ 1] = (this.#room[arc ^ 1] as number) + sending;
+      }
+      sent += sending;
+      total += sending * (distance[sink] as number);
     }
     return total;
   }
@@ -76,38 +85,56 @@ class FlowNetwork {
   }
 }
 
-/** @returns the moves, and how many lower bounds there are to be met (each earns MUST). */
+/** Partitions with the same owners before are interchangeable; how many there are of each such set. */
+export function ownerSets(
+  previous: Assignment,
+): Map<string, { owners: Set<NodeId>; count: number }> {
+  const sets = new Map<string, { owners: Set<NodeId>; count: number }>();
+  for (const row of previous) {
+    const key = [...row].sort().join(" ");
+    const known = sets.get(key);
+    if (known === undefined) sets.set(key, { owners: new Set(row), count: 1 });
+    else known.count++;
+  }
+  return sets;
+}
+
+/**
+ * One set of interchangeable partitions flows as one, with all its bounds times their number: whatever integral flow is found
+ * can be cut into one for each partition, since the matrix of a network is totally unimodular (Baum and Trotter 1978).
+ *
+ * @returns the network, and how often a lower bound was to be met (each time earns MUST).
+ */
 function build(shape: Shape, previous: Assignment, partitions: number) {
   const net = new FlowNetwork();
   const source = net.node();
   const sink = net.node();
   let musts = 0;
+  const bounded = (from: number, to: number, least: number, most: number) => {
+    net.bounded(from, to, least, most);
+    musts += least;
+  };
   const shares = exactSharesOf(shape, partitions);
   const nodes = shape.members.map((_, i) => {
     const node = net.node();
-    const least = Math.floor((shares[i] as number) + 1e-6);
-    const most = Math.ceil((shares[i] as number) - 1e-6);
-    net.bounded(node, sink, least, most);
-    musts += least;
+    const share = shares[i] as number;
+    bounded(node, sink, Math.floor(share + 1e-6), Math.ceil(share - 1e-6));
     return node;
   });
-  for (let p = 0; p < partitions; p++) {
+  for (const { owners, count } of ownerSets(previous).values()) {
     const partition = net.node();
-    net.arc(source, partition, shape.copies, 0);
-    const before = new Set(previous[p]);
+    net.arc(source, partition, shape.copies * count, 0);
     for (const region of shape.regions) {
       const regionNode = net.node();
-      net.bounded(partition, regionNode, region.low, region.high);
-      musts += region.low;
+      bounded(partition, regionNode, region.low * count, region.high * count);
       for (const z of region.zones) {
         const zone = shape.zones[z];
         if (zone === undefined) continue;
         const zoneNode = net.node();
-        net.bounded(regionNode, zoneNode, zone.low, zone.high);
-        musts += zone.low;
+        bounded(regionNode, zoneNode, zone.low * count, zone.high * count);
         for (const n of zone.nodes) {
           const id = shape.members[n]?.id;
-          net.arc(zoneNode, nodes[n] ?? sink, 1, id !== undefined && before.has(id) ? 0 : 1);
+          net.arc(zoneNode, nodes[n] ?? sink, count, id !== undefined && owners.has(id) ? 0 : 1);
         }
       }
     }
