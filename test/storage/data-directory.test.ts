@@ -1,0 +1,318 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { parseClusterId } from "../../src/core/ids.ts";
+import { DataDirectoryError } from "../../src/storage/data-directory-error.ts";
+import { IN_DOUBT_META } from "../../src/storage/meta-names.ts";
+import { type OpenedDirectory, openTestDirectory } from "../support/data-directories.ts";
+import { createTestHasher } from "../support/hasher.ts";
+import {
+  systemDriver,
+  type TemporaryDirectory,
+  temporaryDirectory,
+} from "../support/sqlite-drivers.ts";
+import { type StoreBench, storeOver } from "../support/store-bench.ts";
+
+const driver = await systemDriver();
+const hasher = await createTestHasher();
+let temporary: TemporaryDirectory;
+let path: string;
+
+beforeEach(() => {
+  temporary = temporaryDirectory();
+  path = join(temporary.path, "deep", "data");
+});
+afterEach(() => temporary.remove());
+
+function open(durability: "power" | "process" = "power"): OpenedDirectory {
+  return openTestDirectory(driver, path, durability);
+}
+function file(name: string): string {
+  return join(path, name);
+}
+/** A directory with one row, and what it was. */
+function used(
+  act: (bench: StoreBench, directory: OpenedDirectory) => void = () => undefined,
+): OpenedDirectory {
+  const directory = open();
+  const bench = storeOver(hasher, directory.disk);
+  bench.write("k", "v");
+  bench.clock.endTurn();
+  act(bench, directory);
+  bench.store.close();
+  directory.close();
+  return directory;
+}
+function events(directory: OpenedDirectory): string[] {
+  return directory.logger.lines.map((line) => `${line.level} ${line.event}`);
+}
+
+describe("a data directory", () => {
+  test("is made on the first start, for its owner only, and is the same node on the next", () => {
+    const first = open();
+    expect(first.forgotten).toBe(false);
+    expect(first.clusterId).toBeUndefined();
+    expect(first.incarnation).toBe(1);
+    first.setClusterId(parseClusterId("0123456789abcdef0123456789abcdef"));
+    first.close();
+    first.close();
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+    expect(statSync(file("identity.json")).mode & 0o777).toBe(0o600);
+    const second = open();
+    expect(second.nodeId).toBe(first.nodeId);
+    expect(String(second.clusterId)).toBe("0123456789abcdef0123456789abcdef");
+    expect(second.incarnation).toBe(2);
+    expect(second.forgotten).toBe(false);
+    expect(events(second)).toEqual([]);
+    second.close();
+  });
+
+  test("leaves no lock behind", () => {
+    used();
+    expect(readdirSync(path).sort()).toEqual(["gyre.db", "identity.json"]);
+  });
+
+  test("is locked against this very process too", () => {
+    const first = open();
+    expect(open).toThrow("another process is using it");
+    first.close();
+    open().close();
+  });
+
+  test("keeps the secret it made, for its owner only", () => {
+    const first = open();
+    const secret = first.ownSecret();
+    expect(secret.length).toBe(32);
+    expect(first.ownSecret()).toEqual(secret);
+    first.close();
+    expect(statSync(file("secret")).mode & 0o777).toBe(0o600);
+    const second = open();
+    expect(second.ownSecret()).toEqual(secret);
+    second.close();
+    truncateSync(file("secret"), 5);
+    const third = open();
+    expect(() => third.ownSecret()).toThrow(
+      `Cannot use secret ${file("secret")}, want 32 bytes: 5`,
+    );
+    third.close();
+  });
+
+  test("renews the actor after an unclean stop only where that may forget a dot", () => {
+    const actors: string[] = [];
+    for (const [durability, clean] of [
+      ["power", false],
+      ["power", false],
+      ["process", false],
+      ["process", true],
+      ["process", true],
+    ] as const) {
+      const directory = open(durability);
+      const bench = storeOver(hasher, directory.disk);
+      actors.push(bench.store.actorId);
+      bench.write("k", "v");
+      bench.clock.endTurn();
+      bench.store.close();
+      directory.close();
+      if (!clean) markUnclean();
+    }
+    const [first, second, third, fourth, fifth] = actors;
+    expect(second).toBe(first as string);
+    expect(third).not.toBe(second);
+    expect(fourth).not.toBe(third);
+    expect(fifth).toBe(fourth as string);
+  });
+
+  /** As if the last process had been killed. */
+  function markUnclean(): void {
+    const database = driver.open(file("gyre.db"));
+    database.exec("UPDATE counter SET clean = 0");
+    database.close();
+  }
+});
+
+describe("a database that is gone", () => {
+  const losses: readonly (readonly [string, string, () => void])[] = [
+    ["missing", "the file is missing", () => rmSync(file("gyre.db"))],
+    ["cut to nothing", "the file is empty", () => truncateSync(file("gyre.db"), 0)],
+    [
+      "overwritten",
+      "not a database",
+      () => writeFileSync(file("gyre.db"), new Uint8Array(8192).fill(0xaa)),
+    ],
+    ["cut in the middle", "malformed", () => truncateSync(file("gyre.db"), 4096)],
+    ["another, empty database", "the database is empty", () => replaceBy("VACUUM")],
+    [
+      "without its tables",
+      "missing",
+      () => replaceBy("PRAGMA application_id=1197036101; PRAGMA user_version=1"),
+    ],
+    ["of another program", "another program", () => replaceBy("CREATE TABLE t(a)")],
+    ["of a newer format, foreign", "another program", () => replaceBy("PRAGMA user_version=99")],
+    ["of another node", "another node", () => copyForeign()],
+    [
+      "condemned while it ran",
+      "found broken",
+      () => writeFileSync(file("gyre.db.condemned"), "malformed"),
+    ],
+  ];
+  for (const [how, reason, lose] of losses) {
+    test(`${how}, is moved aside and never served as empty`, () => {
+      let actor = "";
+      const before = used((bench) => {
+        actor = bench.store.actorId;
+      });
+      lose();
+      const had = existsSync(file("gyre.db"));
+      const after = open();
+      expect(after.forgotten).toBe(true);
+      expect(after.nodeId).toBe(before.nodeId);
+      expect(after.incarnation).toBe(2);
+      expect(events(after)).toEqual(["error database-damaged"]);
+      expect(String(after.logger.lines[0]?.fields["reason"])).toContain(reason);
+      expect(existsSync(file("gyre.db.damaged-1"))).toBe(had);
+      const bench = storeOver(hasher, after.disk);
+      expect(bench.store.actorId).not.toBe(actor);
+      expect(bench.store.usage().rows).toBe(0);
+      bench.store.close();
+      after.close();
+      const again = open();
+      expect(again.forgotten).toBe(false);
+      expect(again.disk.getMeta(IN_DOUBT_META)).toEqual(new Uint8Array([1]));
+      again.close();
+    });
+  }
+
+  function replaceBy(sql: string): void {
+    rmSync(file("gyre.db"));
+    const database = driver.open(file("gyre.db"));
+    database.exec(sql);
+    database.close();
+  }
+  function copyForeign(): void {
+    const mine = path;
+    path = join(temporary.path, "other");
+    used();
+    copyFileSync(join(temporary.path, "other", "gyre.db"), join(mine, "gyre.db"));
+    path = mine;
+  }
+
+  test("takes its log with it, and a second loss keeps the first's evidence", () => {
+    used();
+    truncateSync(file("gyre.db"), 0);
+    writeFileSync(file("gyre.db-wal"), "log");
+    open().close();
+    rmSync(file("gyre.db"));
+    writeFileSync(file("gyre.db"), "junk");
+    open().close();
+    expect(readFileSync(file("gyre.db.damaged-1-wal"), "utf8")).toBe("log");
+    expect(readFileSync(file("gyre.db.damaged-2"), "utf8")).toBe("junk");
+  });
+
+  test("is still gone when the replacement was cut short", () => {
+    used();
+    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
+    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "lost" }));
+    rmSync(file("gyre.db"));
+    const after = open();
+    expect(after.forgotten).toBe(true);
+    expect(after.disk.getMeta(IN_DOUBT_META)).toEqual(new Uint8Array([1]));
+    after.close();
+  });
+
+  test("is none when the very first start was cut short", () => {
+    used();
+    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
+    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "none" }));
+    truncateSync(file("gyre.db"), 0);
+    const after = open();
+    expect(after.forgotten).toBe(false);
+    expect(events(after)).toEqual([]);
+    after.close();
+  });
+});
+
+describe("a directory that cannot be used is named, with the reason and what to do", () => {
+  test("a file in its place", () => {
+    mkdirSync(join(temporary.path, "deep"));
+    writeFileSync(path, "");
+    expectRefusal(`Cannot make data directory ${path}: `);
+  });
+
+  test("a directory where the lock should be", () => {
+    mkdirSync(file("lock"), { recursive: true });
+    expectRefusal(`Cannot lock data directory ${path}: `, "readable and writable");
+  });
+
+  test("an identity that is no JSON, of another version, or short of a field", () => {
+    const whole = used();
+    const fields = {
+      version: 1,
+      nodeId: whole.nodeId,
+      createdAtMs: 1,
+      boots: 1,
+      database: "ready",
+    };
+    for (const text of [
+      "",
+      "{",
+      "null",
+      JSON.stringify({ ...fields, version: 2 }),
+      JSON.stringify({ ...fields, nodeId: "x" }),
+      JSON.stringify({ ...fields, clusterId: 7 }),
+      JSON.stringify({ ...fields, boots: -1 }),
+      JSON.stringify({ ...fields, database: "perhaps" }),
+      "\xff\xfe",
+    ]) {
+      writeFileSync(file("identity.json"), Buffer.from(text, "latin1"));
+      expectRefusal(`Cannot understand ${file("identity.json")}: `, "Restore it from a backup");
+    }
+    writeFileSync(file("identity.json"), JSON.stringify(fields));
+    open().close();
+  });
+
+  test("an identity that cannot be read", () => {
+    used();
+    rmSync(file("identity.json"));
+    mkdirSync(file("identity.json"));
+    expectRefusal(`Cannot read ${file("identity.json")}: `, "Make it readable");
+  });
+
+  test("a database without an identity", () => {
+    used();
+    rmSync(file("identity.json"));
+    expectRefusal("it has a database but no identity.json");
+    expect(existsSync(file("gyre.db"))).toBe(true);
+  });
+
+  test("a database of a newer format, which is whole and stays where it is", () => {
+    used();
+    const database = driver.open(file("gyre.db"));
+    database.exec("PRAGMA user_version=99");
+    database.close();
+    expectRefusal("Cannot open a database of format 99", "Start a newer Gyre");
+    expect(readdirSync(path).filter((name) => name.includes("damaged"))).toEqual([]);
+  });
+
+  /** And is not left locked. */
+  function expectRefusal(...texts: readonly string[]): void {
+    let message = "";
+    try {
+      open();
+    } catch (error) {
+      expect(error).toBeInstanceOf(DataDirectoryError);
+      message = String(error);
+    }
+    for (const text of texts) expect(message).toContain(text);
+    expect(existsSync(file("lock")) && statSync(file("lock")).isFile()).toBe(false);
+  }
+});
