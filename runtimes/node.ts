@@ -17,15 +17,20 @@ async function main(): Promise<never> {
   // Undefined in the bundle of the single executable, which is CommonJS.
   const entryUrl: string | undefined = import.meta.url;
   return await runProgram(describeProgram("node", entryUrl), process.argv.slice(2), async () => {
-    const [{ loadBetterSqlite }, { listenClient, listenPeer }, { createNetTransport }] =
-      await Promise.all([
-        import("./shared/sqlite-better.ts"),
-        import("./shared/listen-node.ts"),
-        import("./shared/transport-net.ts"),
-      ]);
+    const [
+      { loadBetterSqlite },
+      { loadEmbeddedAddon },
+      { listenClient, listenPeer },
+      { createNetTransport },
+    ] = await Promise.all([
+      import("./shared/sqlite-better.ts"),
+      import("./shared/embedded-addon.ts"),
+      import("./shared/listen-node.ts"),
+      import("./shared/transport-net.ts"),
+    ]);
     return {
       name: `node ${process.versions.node}`,
-      loadSqlite: () => loadBetterSqlite(),
+      loadSqlite: () => loadBetterSqlite(loadEmbeddedAddon()),
       createTransport: createNetTransport,
       listenClient,
       listenPeer,

