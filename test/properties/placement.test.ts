@@ -17,7 +17,7 @@ import {
   movedSlots,
 } from "../support/placement-cases.ts";
 
-const RUNS = { numRuns: 200 };
+const RUNS = { numRuns: 100 };
 const partitionCounts = fc.constantFrom(16, 32, 64);
 
 interface Step {
