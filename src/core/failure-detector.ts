@@ -16,9 +16,9 @@ export const OVERDUE_MIN_MS = 2_000;
 /** Nobody is trusted longer, however irregular, by a healthy judge; also the limit while no gap is known. */
 export const OVERDUE_MAX_MS = 10_000;
 /** A timer or a commit later than this was a stall of this process. */
-export const STALL_MIN_MS = 250;
+const STALL_MIN_MS = 250;
 /** What a suspicion lasts unrefuted, for one digit of cluster size and a healthy judge. */
-export const SUSPICION_MS = 3_000;
+const SUSPICION_MS = 3_000;
 export const HEALTH_WORST = 7;
 
 interface Rhythm {

@@ -6,7 +6,7 @@
 import type { LayoutMember, PlacementPolicy } from "./layout.ts";
 import { storageMembers } from "./ring.ts";
 
-export interface ShapeGroup {
+interface ShapeGroup {
   readonly name: string;
   /** Fewest and most copies of one partition in this group; they differ by one at most. */
   readonly low: number;

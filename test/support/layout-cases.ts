@@ -6,7 +6,7 @@ import { member, regionOf } from "./placement-cases.ts";
 
 /** Stands for the hash of any parent. */
 export const hash = "ab".repeat(32);
-export const clusterId = parseClusterId("c".repeat(32));
+const clusterId = parseClusterId("c".repeat(32));
 
 export function first(
   expected = 3,
