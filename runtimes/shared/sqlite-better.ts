@@ -30,8 +30,12 @@ export function assertNodeVersion(version: string): void {
 export async function loadBetterSqlite(nativeBinding?: object): Promise<SqliteDriver> {
   assertNodeVersion(process.versions.node);
   const { default: Database } = await import("better-sqlite3");
-  // The option takes the loaded addon too; its types know only the path.
-  const options = (nativeBinding === undefined ? {} : { nativeBinding }) as BetterSqlite3.Options;
+  // A busy database is an answer and not worth a wait, as with the other drivers. The option nativeBinding takes the
+  // loaded addon too; its types know only the path.
+  const options = {
+    timeout: 0,
+    ...(nativeBinding !== undefined && { nativeBinding }),
+  } as BetterSqlite3.Options;
   const probe = new Database(":memory:", options);
   const { version } = probe.prepare("SELECT sqlite_version() AS version").get() as {
     version: string;
