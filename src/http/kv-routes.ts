@@ -34,9 +34,17 @@ import type { Route } from "./route.ts";
 import type { Tokens } from "./tokens.ts";
 
 const ALLOW = "GET, HEAD, PUT, DELETE";
-const GET_OPTIONS = ["key", "consistency", "r", "sloppy", "conflict"] as const;
-const PUT_OPTIONS = ["key", "consistency", "w", "sloppy", "conflict", "ttl", "expires"] as const;
-const DELETE_OPTIONS = ["key", "consistency", "w", "sloppy", "conflict"] as const;
+export const GET_OPTIONS = ["key", "consistency", "r", "sloppy", "conflict"] as const;
+export const PUT_OPTIONS = [
+  "key",
+  "consistency",
+  "w",
+  "sloppy",
+  "conflict",
+  "ttl",
+  "expires",
+] as const;
+export const DELETE_OPTIONS = ["key", "consistency", "w", "sloppy", "conflict"] as const;
 
 export class KvRoutes {
   readonly #deps: HttpDeps;
