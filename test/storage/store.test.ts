@@ -290,8 +290,8 @@ describe("a row that rots", () => {
   }
 
   test("into another key's row is unknown", () => {
-    rot("k", (row) => ({ ...row, key: bench.key("other").bytes }));
-    expect(bench.values("other")).toBe("unknown");
+    rot("k", (row) => ({ ...row, key: bench.key("j").bytes }));
+    expect(bench.values("j")).toBe("unknown");
     expect(bench.values("k")).toEqual(["value"]);
   });
 
@@ -420,6 +420,17 @@ describe("epochs and actor", () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  test("a lease that a full disk took back is asked for again", () => {
+    bench.store.takeEpoch();
+    disk.fullCommits = 1;
+    bench.clock.endTurn();
+    const epoch = bench.store.takeEpoch();
+    bench.write("k", "v");
+    bench.clock.endTurn();
+    restart();
+    expect(bench.store.takeEpoch()).toBeGreaterThan(epoch);
   });
 
   test("an epoch is leased before the turn that takes it is durable, and seldom", () => {
