@@ -1,7 +1,7 @@
 /** Starts this very program again, as `gyre dev` does for each node. */
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { ChildNode, RuntimeName, SpawnOptions } from "../../src/cli/platform.ts";
@@ -49,6 +49,24 @@ export async function spawnGyre(program: Program, options: SpawnOptions): Promis
   } finally {
     closeSync(log);
   }
+}
+
+/** What a person types into a shell here to run this program again. */
+export function shellCommand(program: Program): string {
+  const words = commandLine(program, program.runtime).filter(
+    (word) => !word.startsWith("--disable-warning"),
+  );
+  return words.map(shortPath).map(quoted).join(" ");
+}
+
+function shortPath(word: string): string {
+  if (!word.startsWith("/")) return word;
+  const path = relative(process.cwd(), word);
+  return path.length < word.length && path.includes("/") ? path : word;
+}
+
+function quoted(word: string): string {
+  return /^[\w./:@=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function cannotStart(command: string, error: Error): Error {

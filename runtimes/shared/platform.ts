@@ -5,7 +5,7 @@ import { confirm, isCancel, progress } from "@clack/prompts";
 import type { Output, Platform, ProgressBar } from "../../src/cli/platform.ts";
 import { VERSION } from "../../src/node-config.ts";
 import { cliFiles, createSha256 } from "./platform-files.ts";
-import { type Program, spawnGyre } from "./platform-spawn.ts";
+import { type Program, shellCommand, spawnGyre } from "./platform-spawn.ts";
 import { systemClock } from "./system-clock.ts";
 import { createSystemRandom } from "./system-random.ts";
 
@@ -13,6 +13,7 @@ export function createPlatform(program: Program, startNode: Platform["startNode"
   return {
     runtime: program.runtime,
     version: VERSION,
+    command: shellCommand(program),
     environment: process.env,
     stdout: outputTo(process.stdout),
     stderr: outputTo(process.stderr),

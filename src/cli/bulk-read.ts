@@ -40,7 +40,7 @@ export async function* readItems(
     }
     // The mark may be cut in two, and white space tells nothing about the format.
     first = joined([first, chunk]);
-    if (first.length < BYTE_ORDER_MARK.length || first.every(isSpace)) continue;
+    if (first.length < BYTE_ORDER_MARK.length || withoutMark(first).every(isSpace)) continue;
     const bytes = withoutMark(first);
     splitter = begin(bytes, format, onFormat);
     yield* splitter.push(bytes);

@@ -38,7 +38,7 @@ export function formatItem(
     const fields = {
       key: key.name,
       ...(text === undefined ? { value_b64: value.value } : { value: text }),
-      ...common(value),
+      ...common(value, value.expires),
       ...(value.contentType === undefined || value.contentType === DEFAULT_CONTENT_TYPE
         ? {}
         : { content_type: value.contentType }),
@@ -48,14 +48,18 @@ export function formatItem(
   const fields = {
     key: key.name,
     ...(text === undefined ? { value: value.value, base64: true } : { value: text }),
-    ...common(value),
+    // Cloudflare takes whole seconds only; a little later is better than a little early.
+    ...common(value, value.expires === undefined ? undefined : Math.ceil(value.expires)),
   };
   return `${isFirst ? "\n" : ",\n"}${JSON.stringify(fields)}`;
 }
 
-function common(value: ExportedValue): { expiration?: number; metadata?: unknown } {
+function common(
+  value: ExportedValue,
+  expiration: number | undefined,
+): { expiration?: number; metadata?: unknown } {
   return {
-    ...(value.expires === undefined ? {} : { expiration: value.expires }),
+    ...(expiration === undefined ? {} : { expiration }),
     ...(value.metadata === undefined || value.metadata === null
       ? {}
       : { metadata: value.metadata }),

@@ -121,7 +121,7 @@ async function runCluster(platform: Platform, plan: DevPlan): Promise<ExitCode> 
   if (!stop.asked) {
     await writeSettings(platform, plan, true);
     await platform.stdout.write("cluster ready\n");
-    await platform.stderr.write(whatToTry(plan));
+    await platform.stderr.write(whatToTry(platform, plan));
   }
   return await watchUntilStopped(platform, plan, processes, stop);
 }
@@ -178,7 +178,7 @@ async function watchUntilStopped(
 ): Promise<ExitCode> {
   const ends = processes.map((started) =>
     started.child.exited.then(async () => {
-      if (!stop.asked) await platform.stderr.write(reportEnd(plan, started));
+      if (!stop.asked) await platform.stderr.write(reportEnd(platform, plan, started));
     }),
   );
   await Promise.race([stop.promise, Promise.all(ends)]);
@@ -189,24 +189,24 @@ async function watchUntilStopped(
   throw new CliError(`Had to kill node ${killed.join(", ")}, which did not stop in order`);
 }
 
-function reportEnd(plan: DevPlan, started: DevProcess): string {
+function reportEnd(platform: Platform, plan: DevPlan, started: DevProcess): string {
   const { node } = started;
   return (
     `node=${node.number} region=${node.region} url=${node.url} down: ${describeEnd(started)}; start it again with: ` +
-    `gyre dev --data ${plan.directory} --only ${node.number}\n`
+    `${platform.command} dev --data ${plan.directory} --only ${node.number}\n`
   );
 }
 
-function whatToTry(plan: DevPlan): string {
+function whatToTry(platform: Platform, plan: DevPlan): string {
   const [first] = plan.nodes;
   const other = plan.nodes.find((node) => node.region !== first?.region) ?? first;
   if (first === undefined || other === undefined) return "";
   return [
     "",
     "Try:",
-    `  curl -X PUT --data 'hello' ${first.url}/v1/kv/default/greeting      # put in ${first.region}`,
-    `  curl ${other.url}/v1/kv/default/greeting                        # get in ${other.region}`,
-    `  gyre status --url ${first.url}`,
+    `  curl -X PUT --data 'hello' ${first.url}/v1/kv/default/greeting    # put in ${first.region}`,
+    `  curl ${other.url}/v1/kv/default/greeting                          # get in ${other.region}`,
+    `  ${platform.command} status --url ${first.url}`,
     "",
     `Dashboard: ${first.url}/    Stop with Ctrl-C; data stays in ${plan.directory}/`,
     "",

@@ -69,6 +69,8 @@ export interface Platform {
   readonly runtime: RuntimeName;
   /** Of the program, such as `0.1.0`. */
   readonly version: string;
+  /** What a shell must be given to run this program again: `gyre`, or Node and a script. */
+  readonly command: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly stdout: Output;
   readonly stderr: Output;

@@ -7,7 +7,7 @@ const BAR_INTERVAL_MS = 100;
 export interface Progress {
   /** `done` of the total given at the start, in the same unit; `note` is what there is to say. */
   update(done: number, note: string): void;
-  /** Writes what a plain line still owes. */
+  /** Takes the bar away. */
   end(note: string): Promise<void>;
 }
 
@@ -52,9 +52,7 @@ function plainLines(platform: Platform, label: string, total: number | null): Pr
         .then(() => platform.stderr.write(`${label}:${share} ${note}\n`))
         .catch(() => undefined);
     },
-    end: async (note) => {
-      await writing;
-      await platform.stderr.write(`${label}: ${note}\n`);
-    },
+    // The summary of the command follows: it says all that a last line could.
+    end: () => writing,
   };
 }
