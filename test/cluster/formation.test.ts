@@ -66,6 +66,13 @@ describe("formation", () => {
     expect(world.logged("join-unanswered").every((l) => l.fields["url"] !== all[0])).toBe(true);
   });
 
+  test("a dead address in the list does not keep a node from asking the next", async () => {
+    const world = new ClusterWorld();
+    world.add({ bootstrapExpect: 2 });
+    const second = world.add({ join: ["http://nobody:7071", "http://node-0:7071"] });
+    await world.until(() => !second.cluster.refusesWrites(), 20_000, "in");
+  });
+
   test("joining a cluster that holds data is refused with the reason, and the ring goes on", async () => {
     const world = await formedWorld(3);
     const [holder] = world.nodes;
@@ -103,6 +110,24 @@ describe("formation", () => {
     expect(late.cluster.refusesWrites()).toBe(true);
     expect(holder.cluster.layout()?.document.members.length).toBe(3);
     expect(world.nodes.slice(0, 3).every((node) => !node.cluster.refusesWrites())).toBe(true);
+  });
+
+  test("a row put between the question and the freeze stops the change, and the frozen go on", async () => {
+    const world = await formedWorld(3);
+    world.add();
+    let freezes = 0;
+    world.interfere = (_from, to, kind, isAnswer) => {
+      if (kind === "freeze" && to === 2 && !isAnswer && ++freezes === 2) {
+        for (const node of world.nodes.slice(2, 3)) node.keys = 1;
+      }
+      return undefined;
+    };
+    await world.until(() => freezes === 2, 20_000, "the freeze");
+    await world.runFor(5_000);
+    for (const { cluster } of world.nodes.slice(0, 3)) {
+      expect(cluster.layout()?.document.members.length).toBe(3);
+      expect(cluster.refusesWrites()).toBe(false);
+    }
   });
 
   test("a gateway joins a cluster that holds data: it owns nothing", async () => {

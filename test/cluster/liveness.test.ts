@@ -55,16 +55,35 @@ describe("failure detection", () => {
     for (const node of world.nodes) expect(stalled.cluster.liveness(node.id)).toBe("up");
   });
 
+  test("a stalled node asks nobody about anybody when it wakes: the time did not count", async () => {
+    const world = await steadyWorld(6);
+    nodeAt(world, 2).clock.stall(6_000);
+    await world.runFor(5_900);
+    let asked = 0;
+    world.interfere = (from, _to, kind, isAnswer) => {
+      if (from === 2 && kind === "probe" && !isAnswer) asked++;
+      return undefined;
+    };
+    await world.runFor(5_000);
+    expect(asked).toBe(0);
+  });
+
   test("commits that are late shift the deadlines as late timers do", async () => {
     const world = await steadyWorld(3);
     const judge = nodeAt(world, 0);
+    let asked = 0;
     // Nothing arrives at the judge, as in a process that spends its time in commits.
-    world.interfere = (_from, to) => (to === 0 ? null : undefined);
+    world.interfere = (from, to, kind, isAnswer) => {
+      if (from === 0 && kind === "probe" && !isAnswer) asked++;
+      return to === 0 ? null : undefined;
+    };
     for (let i = 0; i < 40; i++) {
       await world.runFor(500);
       judge.cluster.noteStall(500);
     }
-    expect(world.logs.filter((l) => l.node === 0 && l.event === "member-suspected")).toEqual([]);
+    expect(asked).toBe(0);
+    await world.runFor(20_000);
+    expect(asked).toBeGreaterThan(0);
   });
 
   test("a broken link between two nodes makes neither of them down: the others vouch", async () => {
@@ -75,6 +94,19 @@ describe("failure detection", () => {
     await world.runFor(60_000);
     expect(world.logged("member-suspected")).toEqual([]);
     expect(nodeAt(world, a).cluster.liveness(nodeAt(world, b).id)).toBe("up");
+  });
+
+  test("a member that only the witnesses reach is alive", async () => {
+    const world = await steadyWorld(6);
+    // No heartbeat reaches node 0 by gossip, and node 3 not at all: it must ask about everybody.
+    world.interfere = (from, to, kind) => {
+      if (from !== 0 && to !== 0) return undefined;
+      return kind === "gossip" || from === 3 || to === 3 ? null : undefined;
+    };
+    await world.runFor(60_000);
+    const said = world.logs.filter((line) => line.node === 0);
+    expect(said.filter((line) => line.event === "member-suspected")).toEqual([]);
+    expect(said.filter((line) => line.event === "nobody-answers-me")).toEqual([]);
   });
 
   test("a node that hears nobody doubts itself and accuses nobody", async () => {

@@ -42,7 +42,10 @@ describe("namespace settings", () => {
     await world.settle(first.cluster.settings.set(DEFAULT, withTtl(first, 10)));
     await world.runFor(5);
     await world.settle(second.cluster.settings.set(DEFAULT, withTtl(second, 20)));
+    // Until the writers have given up sending it to the absent one.
+    await world.runFor(10_000);
     world.restart(away);
+    expect(away.cluster.settings.get(DEFAULT).defaultTtlSeconds).toBe(0);
     await world.until(() => ttls(world).every((ttl) => ttl === 20), 20_000, "all have the later");
   });
 
@@ -56,6 +59,16 @@ describe("namespace settings", () => {
     expect(await world.settle(both)).toEqual(["stored", "stored"]);
     await world.runFor(5_000);
     expect(new Set(ttls(world)).size).toBe(1);
+  });
+
+  test("an older row that arrives late changes nothing", async () => {
+    const world = await formedWorld(3);
+    const node = nodeAt(world, 0);
+    await world.settle(node.cluster.settings.set(DEFAULT, withTtl(node, 60)));
+    const late = [DEFAULT, 5, node.id, 0, 2, 999, 100, null, false];
+    const context = { from: nodeAt(world, 1).id, timeoutMs: 100 };
+    expect(await node.cluster.handlers.settings?.([[late], 0, 0], context)).toEqual([[]]);
+    expect(node.cluster.settings.get(DEFAULT).defaultTtlSeconds).toBe(60);
   });
 
   test("without a majority of the storage members the answer is unavailable", async () => {

@@ -75,6 +75,7 @@ export type Interference = (
   from: number,
   to: number,
   kind: MessageKind,
+  isAnswer: boolean,
 ) => number | null | undefined;
 
 export class ClusterWorld {
@@ -282,13 +283,13 @@ export class ClusterWorld {
           return;
         }
         const answer = await this.#answer(node, kind, request, self, options.timeoutMs);
-        const delayMs = this.interfere(index, from, kind);
+        const delayMs = this.interfere(index, from, kind, true);
         if (delayMs === null || !node.running) return;
         clock.after(delayMs ?? this.latencyMs, () =>
           settle(() => (answer instanceof PeerError ? reject(answer) : resolve(answer))),
         );
       };
-      const delayMs = this.interfere(from, index, kind);
+      const delayMs = this.interfere(from, index, kind, false);
       // On the target's clock: a stalled process reads its socket late.
       if (delayMs !== null) {
         const network = target.running ? target.clock : this.clock;
