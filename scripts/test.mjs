@@ -29,10 +29,12 @@ const STEPS = {
     command: [
       ...["bun", "test", "--only-failures", "--path-ignore-patterns=test/e2e/**", "./test"],
       ...["--reporter=junit", `--reporter-outfile=${REPORTS}/bun.xml`],
+      ...["--coverage", "--coverage-reporter=lcov", `--coverage-dir=${REPORTS}`],
     ],
     report: `${REPORTS}/bun.xml`,
     count: countJunit,
   },
+  coverage: { command: ["node", "scripts/coverage.ts"], count: oneCheck },
   deno: vitest("deno", ["deno", "run", "-A"], "unit"),
   walls: { command: ["node", "scripts/walls.ts"], count: countLastLine },
   sim: { command: ["node", "test/simulation/main.ts", "--smoke"], count: countLastLine },
@@ -41,7 +43,7 @@ const STEPS = {
 
 const GROUPS = {
   ok: ["types", "lint", "dead-code", "node", "sim"],
-  all: ["types", "lint", "dead-code", "walls", "node", "bun", "deno", "sim", "e2e"],
+  all: ["types", "lint", "dead-code", "walls", "node", "bun", "coverage", "deno", "sim", "e2e"],
 };
 
 main(process.argv.slice(2));
