@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { joinFields, refusalContext, sealHeader } from "../../src/cluster/peer-auth.ts";
 import { PeerError, type WireFields } from "../../src/cluster/peer-channel.ts";
 import type { PeerRequest } from "../../src/env/transport.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -184,8 +185,26 @@ describe("peer authentication", () => {
         request.path.endsWith("hello") ? deliver(request) : other.handle(request);
       const error = await failure(alice.client.send(BOB, "write", [6], BATCH));
       expect([error.outcome, error.code]).toEqual(["timeout", "unauthenticated_answer"]);
+      const reflected = wire.batches.at(-1) as PeerRequest;
+      expect((await other.handle(reflected)).auth).toBe("");
     }
     expect(executed).toEqual([5]);
+  });
+
+  test("believes a rehello only from the peer itself", async () => {
+    const { alice, executed, wire } = pair();
+    await alice.client.send(BOB, "write", [5], BATCH);
+    wire.wire = async (request, deliver) => {
+      if (request.path.endsWith("hello")) return deliver(request);
+      await deliver(request);
+      // Any node of the cluster has the key to sign this; only the name inside tells whose word it is.
+      const { key } = alice.keyring.active("peer-response");
+      const context = refusalContext(request.path, 401, request.auth);
+      const auth = sealHeader(alice.env.crypto, key, context, joinFields("x1", CAROL, "rehello"));
+      return { status: 401, auth, body: new Uint8Array(0) };
+    };
+    const error = await failure(alice.client.send(BOB, "write", [6], BATCH));
+    expect([error.outcome, executed]).toEqual(["timeout", [5, 6]]);
   });
 
   test("a peer that restarted gets a new hello and the request once more", async () => {
@@ -256,6 +275,7 @@ describe("peer authentication", () => {
       "wrong_node",
       0,
     ]);
+    expect(wire.answers.map(({ status }) => status)).toEqual([421]);
     expect(executed).toEqual([]);
   });
 

@@ -7,6 +7,7 @@ import {
   PEER_QUEUE_ITEMS_MAX,
   RECORD_ALONE_BYTES,
 } from "../../src/core/limits.ts";
+import type { Clock } from "../../src/env/clock.ts";
 import { type PeerRequest, type PeerResponse, TransportError } from "../../src/env/transport.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { ALICE, BOB, delayed, makeNode, type TestNode, TestWire, urlOf } from "./peer-harness.ts";
@@ -181,6 +182,28 @@ describe("the batch lane", () => {
     expect(sent).not.toContain(777);
     expect(alice.client.stats.expired).toBeGreaterThan(0);
     await Promise.all(fillers);
+  });
+
+  test("after a stall of the process, what expired meanwhile is dropped and not sent", async () => {
+    const clock = new VirtualClock();
+    let stalledMs = 0;
+    // Time passes, and no timer has had its turn yet.
+    const stalling: Clock = {
+      wallMs: () => clock.wallMs(),
+      monotonicMs: () => clock.monotonicMs() + stalledMs,
+      after: (delayMs, act) => clock.after(delayMs, act),
+      endOfTurn: (act) => clock.endOfTurn(act),
+    };
+    const wire = new TestWire();
+    makeNode({ id: BOB, clock, wire, handlers: { write: () => [1] } });
+    const alice = makeNode({ id: ALICE, clock: stalling, wire });
+    await alice.client.send(BOB, "write", [0], BATCH);
+    wire.requests.length = 0;
+    const message = outcomeOf(
+      alice.client.send(BOB, "write", [1], { timeoutMs: 50, lane: "batch" }),
+    );
+    stalledMs = 60;
+    expect([await message, wire.requests.length]).toEqual(["unreachable expired", 0]);
   });
 
   test("a message whose time is over under way may have been executed; its late answer is ignored", async () => {

@@ -74,7 +74,7 @@ describe("peer server", () => {
         throw new PeerError("refused", "stale_layout", "newer", { detail: new Uint8Array([9]) });
       },
       probe: () => {
-        throw new BadMessageError("key", "bytes");
+        throw new BadMessageError("Cannot read field key: want bytes");
       },
       gossip: async () => [2],
     });
