@@ -1,4 +1,5 @@
 /** The parts of membership and the wires between them. cluster.ts shows them to others, duties.ts gives them their turns. */
+import { encode } from "@msgpack/msgpack";
 import { FailureDetector } from "../core/failure-detector.ts";
 import {
   type ClusterId,
@@ -25,6 +26,9 @@ import { Recovery } from "./recovery.ts";
 import { Serial } from "./serial.ts";
 import { SettingsStore } from "./settings-store.ts";
 import { Suspicion } from "./suspicion.ts";
+
+/** Says that this very database, and not one before it, has been part of the cluster. */
+const BELONGS = "cluster/id";
 
 export class ClusterParts {
   readonly options: ClusterOptions;
@@ -84,9 +88,10 @@ export class ClusterParts {
     });
     this.gossip = this.#makeGossip();
     loadAddressBook(env, meta, members);
-    // Without its document a node cannot tell an interrupted join from a lost database, so it assumes the worse.
-    const forgot = options.actorIsNew || layouts.known() === undefined;
+    // The directory names a cluster that this database has never heard of: it is not the one that joined.
+    const forgot = options.actorIsNew || meta.get(BELONGS) === undefined;
     if (this.clusterId !== undefined && forgot) layouts.beginRecovery();
+    if (this.clusterId !== undefined) this.#markBelonging(this.clusterId);
   }
 
   /** What this node says of itself. */
@@ -136,8 +141,15 @@ export class ClusterParts {
   }
 
   belongTo(clusterId: ClusterId): void {
+    this.#markBelonging(clusterId);
     this.clusterId = clusterId;
     this.clusterIdListener?.(clusterId);
+  }
+
+  /** Before the directory says so: else a crash between the two would look like a lost database. */
+  #markBelonging(clusterId: ClusterId): void {
+    const { meta } = this.options;
+    if (meta.get(BELONGS) === undefined) meta.set(BELONGS, encode(clusterId));
   }
 
   #makeMembers(self: NodeId, detector: FailureDetector): MemberList {

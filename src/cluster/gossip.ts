@@ -49,6 +49,8 @@ export class Gossip {
   readonly #parts: GossipParts;
   readonly #calling = new Set<NodeId>();
   #nextFullMs = 0;
+  #rounds = 0;
+  #lastGoodRound = 0;
 
   constructor(parts: GossipParts) {
     this.#parts = parts;
@@ -58,6 +60,7 @@ export class Gossip {
   round(): number {
     const { env, own, intervalMs } = this.#parts;
     own(true);
+    this.#rounds++;
     const nowMs = env.clock.monotonicMs();
     const full = nowMs >= this.#nextFullMs;
     if (full) this.#nextFullMs = nowMs + FULL_DIGEST_INTERVAL_MS;
@@ -105,13 +108,17 @@ export class Gossip {
   async #exchange(target: Member, full: boolean): Promise<void> {
     const { env, own, members, freshness, suspicion } = this.#parts;
     const to = target.entry.id;
+    const round = this.#rounds;
     this.#calling.add(to);
     try {
       const entries = full ? [own(false)] : [own(false), ...members.recent(GOSSIP_RECENT_ENTRIES)];
       const message = this.#message(freshness(), entries, full ? this.#digest() : null);
       const answer = await this.#send(to, message);
       this.#takeIn(answer, to, true);
-      suspicion.goodRound();
+      if (this.#lastGoodRound < round) {
+        this.#lastGoodRound = round;
+        suspicion.goodRound();
+      }
       if (full) await this.#sendWanted(to, answer);
     } catch (error) {
       env.logger.debug("gossip-failed", { node: to, error: String(error) });

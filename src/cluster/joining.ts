@@ -29,6 +29,9 @@ export const HOLDS_DATA =
   "Cannot join: the cluster holds data, and this version changes its ring only while it is empty. " +
   "Start a new cluster with all its nodes and import the data there.";
 
+/** What asking again will not change before somebody acts: logged as errors, and repeated slowly. */
+const FINAL_REFUSALS = new Set(["cluster_holds_data", "removed", "wrong_cluster", "unauthorized"]);
+
 export interface JoiningParts {
   readonly env: Env;
   readonly channel: PeerChannel;
@@ -80,7 +83,7 @@ export class Joining {
       return JOIN_RETRY_MAX_MS;
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      if (error.code === "cluster_holds_data" || error.code === "removed") {
+      if (FINAL_REFUSALS.has(error.code)) {
         env.logger.error("join-refused", { url, code: error.code, reason: error.message });
         return JOIN_REFUSED_RETRY_MS;
       }

@@ -84,15 +84,19 @@ export class LayoutStore {
 
   /** True when the document was newer and is now durably this node's. @throws as adoptEncoded */
   adopt(document: LayoutDocument): boolean {
+    this.#requireOwnCluster(document);
     if (!this.isBehind(document.generation, document.version)) return false;
     return this.#take(document, encodeLayout(document));
   }
 
+  #requireOwnCluster(document: LayoutDocument): void {
+    const own = this.#adopted?.document.clusterId;
+    if (own === undefined || own === document.clusterId) return;
+    throw new PeerError("refused", "wrong_cluster", "The layout belongs to another cluster");
+  }
+
   #take(document: LayoutDocument, encoded: Uint8Array): boolean {
-    const before = this.#adopted;
-    if (before !== undefined && before.document.clusterId !== document.clusterId) {
-      throw new PeerError("refused", "wrong_cluster", "The layout belongs to another cluster");
-    }
+    this.#requireOwnCluster(document);
     if (!this.isBehind(document.generation, document.version)) return false;
     const isNext = document.version === this.version + 1 && document.generation === this.generation;
     const fault = isNext ? this.faultAsNext(document) : validateLayout(document);

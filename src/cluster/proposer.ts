@@ -21,8 +21,8 @@ import {
 } from "./cluster-limits.ts";
 import { encodeLayout } from "./layout-codec.ts";
 import type { AdoptedLayout, LayoutStore } from "./layout-store.ts";
-import { type MessageKind, type PeerChannel, PeerError, type WireFields } from "./peer-channel.ts";
-import { readBytes } from "./wire-read.ts";
+import { type PeerChannel, PeerError, type WireFields } from "./peer-channel.ts";
+import { readBytesOrNull } from "./wire-read.ts";
 
 export interface ProposerParts {
   readonly env: Env;
@@ -95,11 +95,9 @@ export class Proposer {
     if (promises.status !== "answered") return promises;
     let best: AcceptedValue | null = null;
     for (const fields of promises.answers) {
-      if (fields[0] === null) continue;
-      const accepted = decodeBallot(fields[0]);
-      if (best !== null && compareBallots(accepted, best.ballot) <= 0) continue;
-      const value = readBytes(fields, 1, "prepare.value", LAYOUT_BYTES_MAX).slice();
-      best = { ballot: accepted, value };
+      const accepted = readPromise(fields);
+      if (accepted === null) continue;
+      if (best === null || compareBallots(accepted.ballot, best.ballot) > 0) best = accepted;
     }
     // Somebody's value may already be chosen: only the one of the highest ballot can be.
     const value = best?.value ?? own;
@@ -141,7 +139,7 @@ export class Proposer {
   ): Promise<ElectorAnswer> {
     const { layouts } = this.#parts;
     try {
-      return { status: "answered", fields: await this.#call(elector, kind, fields) };
+      return await this.#call(elector, kind, fields);
     } catch (error) {
       // Asked at most twice: an elector that lags behind gets the document first.
       const refused = error instanceof PeerError ? error : undefined;
@@ -160,8 +158,10 @@ export class Proposer {
     fields: WireFields,
   ): Promise<ElectorAnswer> {
     try {
-      await this.#call(elector, "decided", [current.encoded, []]);
-      return { status: "answered", fields: await this.#call(elector, kind, fields) };
+      const { channel } = this.#parts;
+      const options = { timeoutMs: ELECTOR_TIMEOUT_MS, lane: "direct" } as const;
+      await channel.send(elector, "decided", [current.encoded, []], options);
+      return await this.#call(elector, kind, fields);
     } catch (error) {
       return this.#readRefusal(error, () => false);
     }
@@ -183,14 +183,26 @@ export class Proposer {
     return { status: "silent" };
   }
 
-  /** The own vote takes no network, but it is as durable and as strict as the others'. */
-  async #call(elector: NodeId, kind: MessageKind, fields: WireFields): Promise<WireFields> {
+  /** The own vote takes no network, but it is as durable and as strict as the others'. @throws PeerError */
+  async #call(
+    elector: NodeId,
+    kind: "prepare" | "accept",
+    fields: WireFields,
+  ): Promise<ElectorAnswer> {
     const { self, acceptor, channel } = this.#parts;
-    if (elector !== self) {
-      return channel.send(elector, kind, fields, { timeoutMs: ELECTOR_TIMEOUT_MS, lane: "direct" });
-    }
-    return kind === "prepare" ? acceptor.prepare(fields) : acceptor.accept(fields);
+    if (elector === self) return { status: "answered", fields: acceptor[kind](fields) };
+    const options = { timeoutMs: ELECTOR_TIMEOUT_MS, lane: "direct" } as const;
+    const answer = await channel.send(elector, kind, fields, options);
+    // An unreadable promise is no promise.
+    if (kind === "prepare") readPromise(answer);
+    return { status: "answered", fields: answer };
   }
+}
+
+/** What the elector had accepted when it promised. @throws BadMessageError */
+function readPromise(fields: WireFields): AcceptedValue | null {
+  const value = readBytesOrNull(fields, 1, "prepare.value", LAYOUT_BYTES_MAX);
+  return value === null ? null : { ballot: decodeBallot(fields[0]), value: value.slice() };
 }
 
 /** What a majority said in one phase of a ballot, or why there was none. */

@@ -79,10 +79,10 @@ export class Recovery {
     if (answers.filter((answer) => answer === "nothing-newer").length < needed) return false;
     const { version } = document;
     const alone = document.electors.length === 1 && document.electors[0] === self;
-    // A sole elector that abstained could never decide anything again, and nobody else could have promised.
-    layouts.endRecovery(alone ? 0 : version + 1);
     // It may also have forgotten that it was frozen: it takes no write under this version.
     if (!alone && known.active.member(self)?.role === "storage") layouts.freeze(version);
+    // A sole elector that abstained could never decide anything again, and nobody else could have promised.
+    layouts.endRecovery(alone ? 0 : version + 1);
     env.logger.warn("layout-recovered", { version, abstainsThrough: layouts.abstainsThrough });
     return true;
   }

@@ -73,7 +73,7 @@ export class Suspicion {
     this.#parts.env.logger.warn("process-stalled", { lateMs: Math.round(lateMs) });
   }
 
-  /** A gossip exchange was answered: this node hears others well. */
+  /** In a round of gossip somebody answered: this node hears others well. */
   goodRound(): void {
     this.#health.recover();
   }
