@@ -21,7 +21,7 @@ const LINE_END = "\n";
 export const NONCE_BYTES = 16;
 const MAC_BYTES = 32;
 /** 32 bytes in base64url without padding. */
-export const DIGEST_CHARACTERS = 43;
+const DIGEST_CHARACTERS = 43;
 
 /** Nothing in a session but these two, so that a request is never valid as an answer. */
 export interface SessionKeys {

@@ -11,9 +11,9 @@ import {
   type SendOptions,
   type WireFields,
 } from "./peer-channel.ts";
-import { encodeRequest, estimateWireBytes } from "./peer-codec.ts";
+import { encodeRequest, estimateWireBytes, PEER_MESSAGE_BYTES_MAX } from "./peer-codec.ts";
 import { PeerLane } from "./peer-lane.ts";
-import { asPeerError, expired, type PendingMessage, settleWith } from "./peer-message.ts";
+import { asPeerError, expired, type PendingMessage, settleWith, tooLarge } from "./peer-message.ts";
 import type { CallerIdentity } from "./peer-sessions.ts";
 import { newPeerStats, type PeerStats, peerMetrics } from "./peer-stats.ts";
 
@@ -130,6 +130,7 @@ export class PeerClient implements PeerChannel {
     const leftMs = Math.ceil(deadlineMs - clock.monotonicMs());
     if (leftMs <= 0) throw this.#expired();
     const bytes = estimateWireBytes(fields);
+    if (bytes > PEER_MESSAGE_BYTES_MAX) throw tooLarge(bytes);
     this.stats.messages++;
     const number = MESSAGE_KINDS[kind];
     const clusterId = this.#options.clusterId() ?? "";

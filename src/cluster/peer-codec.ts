@@ -13,10 +13,12 @@ import { checkStructure } from "./msgpack-structure.ts";
 import type { WireFields, WireValue } from "./peer-channel.ts";
 
 /** The version of the envelope. A receiver refuses another one with `unsupported_version`. */
-export const ENVELOPE_VERSION = 1;
+const ENVELOPE_VERSION = 1;
 
 /** Messages in one request: what bounds the work that one call can make a peer do at once. */
 export const PEER_BATCH_MESSAGES_MAX = 1_024;
+/** One message: the largest body but for the envelope. The peer's listener would refuse more without an answer. */
+export const PEER_MESSAGE_BYTES_MAX = PEER_BODY_BYTES_MAX - (1 << 16);
 /** Values in one body, containers included. Each takes at least one byte; decoded it takes some tens. */
 const ELEMENTS_MAX = 1 << 20;
 /** Containers inside containers; the envelope itself is one. */
@@ -48,7 +50,7 @@ const sharedDecoder = new Decoder({
 export function estimateWireBytes(value: WireValue): number {
   if (typeof value === "number") return 5;
   if (typeof value === "string") return value.length + 2;
-  if (value === null || typeof value === "boolean") return 1;
+  if (value === null || typeof value !== "object") return 1;
   if (value instanceof Uint8Array) return value.length + 5;
   let bytes = 5;
   if (Array.isArray(value)) {

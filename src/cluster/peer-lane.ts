@@ -12,11 +12,24 @@ import {
 import type { Timer } from "../env/clock.ts";
 import type { Env } from "../env/env.ts";
 import type { PeerResponse } from "../env/transport.ts";
+import { DeadlineWatch } from "./deadline-watch.ts";
 import { LatencyRing } from "./latency-ring.ts";
 import type { PeerCaller } from "./peer-caller.ts";
 import { PeerError, type WireFields, type WireValue } from "./peer-channel.ts";
-import { encodeRequest, estimateWireBytes, PEER_BATCH_MESSAGES_MAX } from "./peer-codec.ts";
-import { asPeerError, expired, fail, type PendingMessage, settleWith } from "./peer-message.ts";
+import {
+  encodeRequest,
+  estimateWireBytes,
+  PEER_BATCH_MESSAGES_MAX,
+  PEER_MESSAGE_BYTES_MAX,
+} from "./peer-codec.ts";
+import {
+  asPeerError,
+  expired,
+  fail,
+  type PendingMessage,
+  settleWith,
+  tooLarge,
+} from "./peer-message.ts";
 import type { PeerStats } from "./peer-stats.ts";
 import { ShedGate } from "./shed-gate.ts";
 
@@ -56,19 +69,19 @@ export class PeerLane {
   readonly #latencies = new LatencyRing();
   readonly #batches = new Set<Batch>();
   readonly #gate: ShedGate;
+  readonly #deadlines: DeadlineWatch;
   #queue: PendingMessage[] = [];
   #queuedBytes = 0;
   #flushing = false;
   #greeting = false;
   #paceTimer: Timer | null = null;
   #lastSentMs = Number.NEGATIVE_INFINITY;
-  #deadlineTimer: Timer | null = null;
-  #deadlineTimerMs = Number.POSITIVE_INFINITY;
   #roundTripMs: number | undefined;
 
   constructor(options: PeerLaneOptions) {
     this.#options = options;
     this.#gate = new ShedGate(options.env);
+    this.#deadlines = new DeadlineWatch(options.env.clock, (nowMs) => this.#onDeadline(nowMs));
   }
 
   get queued(): number {
@@ -95,6 +108,7 @@ export class PeerLane {
       );
     }
     const bytes = estimateWireBytes(fields) + MESSAGE_OVERHEAD_BYTES;
+    if (bytes > PEER_MESSAGE_BYTES_MAX) return Promise.reject(tooLarge(bytes));
     if (this.#isFull(bytes)) {
       stats.overloaded++;
       return Promise.reject(
@@ -114,7 +128,7 @@ export class PeerLane {
         settled: false,
       });
       this.#queuedBytes += bytes;
-      if (deadlineMs < this.#deadlineTimerMs) this.#armDeadline(deadlineMs, nowMs);
+      this.#deadlines.watch(deadlineMs, nowMs);
       if (!this.#flushing) this.#schedule(nowMs);
     });
   }
@@ -212,11 +226,18 @@ export class PeerLane {
       bytes += messageBytes;
       if (leftMs > timeoutMs) timeoutMs = leftMs;
     }
+    let body: Uint8Array;
+    try {
+      body = encodeRequest(clusterId() ?? "", flat, bytes);
+    } catch (cause) {
+      const error = new PeerError("unreachable", "unencodable", String(cause), { cause });
+      for (const message of messages) fail(message, error);
+      return;
+    }
     stats.messages += messages.length;
     const batch: Batch = { messages, sentMs: nowMs };
     this.#batches.add(batch);
     this.#lastSentMs = nowMs;
-    const body = encodeRequest(clusterId() ?? "", flat, bytes);
     caller.call(body, timeoutMs).then(
       (answer) => this.#onAnswer(batch, answer),
       (error: unknown) => this.#onFailure(batch, asPeerError(error)),
@@ -270,7 +291,7 @@ export class PeerLane {
   /** Ends the timers and refuses what waits; requests under way run into the void. */
   close(): void {
     this.#paceTimer?.cancel();
-    this.#deadlineTimer?.cancel();
+    this.#deadlines.close();
     const waiting = this.#queue;
     this.#queue = [];
     for (const message of waiting) {
@@ -278,17 +299,8 @@ export class PeerLane {
     }
   }
 
-  /** One timer for all messages of the lane; it is moved only towards the present, and otherwise looks again. */
-  #armDeadline(atMs: number, nowMs: number): void {
-    this.#deadlineTimer?.cancel();
-    this.#deadlineTimerMs = atMs;
-    this.#deadlineTimer = this.#options.env.clock.after(atMs - nowMs, () => this.#onDeadline());
-  }
-
-  #onDeadline(): void {
-    const nowMs = this.#options.env.clock.monotonicMs();
-    this.#deadlineTimer = null;
-    this.#deadlineTimerMs = Number.POSITIVE_INFINITY;
+  /** Ends what is over; returns the next deadline. */
+  #onDeadline(nowMs: number): number {
     this.#dropExpired(nowMs);
     let nextMs = Number.POSITIVE_INFINITY;
     for (const message of this.#queue) nextMs = Math.min(nextMs, message.deadlineMs);
@@ -299,6 +311,6 @@ export class PeerLane {
         else fail(message, new PeerError("timeout", "timeout", "No answer from the peer in time"));
       }
     }
-    if (nextMs < Number.POSITIVE_INFINITY) this.#armDeadline(nextMs, nowMs);
+    return nextMs;
   }
 }

@@ -27,6 +27,11 @@ export function expired(): PeerError {
   return new PeerError("unreachable", "expired", "Not sent: its time was over while it waited");
 }
 
+/** No peer would take it. */
+export function tooLarge(bytes: number): PeerError {
+  return new PeerError("refused", "too_large", `Not sent, a message of about ${bytes} bytes`);
+}
+
 /** What is no PeerError is a bug below; the message may have been executed. */
 export function asPeerError(error: unknown): PeerError {
   if (error instanceof PeerError) return error;

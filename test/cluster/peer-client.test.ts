@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { PeerError, type SendOptions, type WireFields } from "../../src/cluster/peer-channel.ts";
+import {
+  PeerError,
+  type SendOptions,
+  type WireFields,
+  type WireValue,
+} from "../../src/cluster/peer-channel.ts";
 import { decodeRequest } from "../../src/cluster/peer-codec.ts";
 import {
+  PEER_BODY_BYTES_MAX,
   PEER_INFLIGHT_MAX,
   PEER_QUEUE_BYTES_MAX,
   PEER_QUEUE_ITEMS_MAX,
@@ -274,6 +280,22 @@ describe("the batch lane", () => {
       expect(messagesIn(request).length).toBeLessThanOrEqual(1_024);
     }
     expect(wire.requests.length).toBeLessThanOrEqual(7);
+  });
+
+  test("refuses a message that no body can hold, and one that cannot be encoded", async () => {
+    const { alice, wire } = await world();
+    const huge = new Uint8Array(PEER_BODY_BYTES_MAX);
+    const strange = (() => 1) as unknown as WireValue;
+    for (const lane of ["batch", "direct"] as const) {
+      const options = { timeoutMs: 1_000, lane };
+      const tooLarge = await failure(alice.client.send(BOB, "write", [huge], options));
+      expect([tooLarge.outcome, tooLarge.code]).toEqual(["refused", "too_large"]);
+      expect(await failure(alice.client.send(BOB, "write", [strange], options))).toBeInstanceOf(
+        PeerError,
+      );
+    }
+    expect(wire.requests.length).toBe(0);
+    expect(await outcomeOf(alice.client.send(BOB, "write", [1], BATCH))).toBe("answered");
   });
 
   test("tells what was certainly not sent from what may have been", async () => {

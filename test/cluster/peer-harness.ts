@@ -50,7 +50,7 @@ export class LogCapture implements Logger {
 }
 
 /** A linear congruential generator (Numerical Recipes): any will do that is the same everywhere. */
-export function seededRandom(seed: number): Random {
+function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = (): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
