@@ -1,7 +1,7 @@
 // Plain JavaScript that Node 18 understands: this runs before anything is installed, on whatever Node the machine has.
 // Everything after it runs on the pinned Node, Bun and Deno from node_modules.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -18,7 +18,7 @@ const PROGRAMS = ["node", "bun", "deno", "esbuild"];
  */
 export function ensureInstalled() {
   if (!packagesMatchLock()) npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-  const missing = PROGRAMS.filter((name) => !runs(name));
+  const missing = PROGRAMS.filter((name) => !isProgram(name) || !runs(name));
   if (missing.length > 0) npm(["rebuild", "--ignore-scripts=false", ...missing]);
   const broken = missing.filter((name) => !runs(name));
   if (broken.length > 0) {
@@ -44,6 +44,22 @@ function packagesMatchLock() {
     ([path, entry]) =>
       path === "" || entry.optional === true || installed[path]?.version === entry.version,
   );
+}
+
+/**
+ * Without their install scripts deno and esbuild are wrappers in JavaScript, which work but die alone from a signal and
+ * leave the real program behind.
+ * @param {string} name
+ */
+function isProgram(name) {
+  if (process.platform === "win32") return true;
+  const path = join(BIN, name);
+  if (!existsSync(path)) return false;
+  const start = Buffer.alloc(2);
+  const file = openSync(path, "r");
+  readSync(file, start);
+  closeSync(file);
+  return start.toString() !== "#!";
 }
 
 /** @param {string} name */
