@@ -29,6 +29,8 @@ export async function freePorts(count: number): Promise<number[]> {
 export class ServeNode {
   readonly name: string;
   readonly url: string;
+  /** Resolves with the exit code, or with the name of the signal that ended it. */
+  readonly ended: Promise<number | string>;
   readonly #child: ChildProcess;
   #output = "";
 
@@ -46,6 +48,28 @@ export class ServeNode {
     this.#child.stdout?.on("data", keep);
     this.#child.stderr?.on("data", keep);
     this.#child.stdin?.on("error", () => undefined);
+    this.ended = new Promise((resolve) => {
+      // "close" comes when its output has been read to the end as well.
+      this.#child.on("close", (code, signal) => resolve(code ?? signal ?? "?"));
+      this.#child.on("error", (error) => resolve(error.message));
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** All that it has printed so far. */
+  get output(): string {
+    return this.#output;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
   }
 
   /** Resolves when the node takes data. @throws Error with its output when it ends before, or the time is over. */
@@ -53,10 +77,10 @@ export class ServeNode {
     const giveUpAt = performance.now() + timeoutMs;
     while (performance.now() < giveUpAt) {
       const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+      await answer?.body?.cancel();
       if (answer?.ok === true) return;
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      if (this.hasEnded)
         throw new Error(`${this.name} ended before it was ready:\n${this.#output}`);
-      }
       await new Promise((wake) => setTimeout(wake, POLL_MS));
     }
     throw new Error(`${this.name} is not ready after ${timeoutMs} ms:\n${this.#output}`);
@@ -64,9 +88,7 @@ export class ServeNode {
 
   /** Resolves with the exit code. */
   async stop(): Promise<number | null> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
-      return this.#child.exitCode;
-    }
+    if (this.hasEnded) return this.#child.exitCode;
     const exited = once(this.#child, "exit");
     this.#child.kill("SIGTERM");
     await exited;
