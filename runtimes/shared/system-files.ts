@@ -1,5 +1,6 @@
 import {
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { type Files, LockedError } from "../../src/env/files.ts";
@@ -29,6 +31,7 @@ export function createSystemFiles(driver: SqliteDriver): Files {
     sizeBytes: (path) => statSync(path, { throwIfNoEntry: false })?.size,
     read: readIfThere,
     write: writeDurably,
+    openMark,
     rename: (from, to) => {
       renameSync(from, to);
       syncDirectory(dirname(to));
@@ -61,6 +64,16 @@ function writeDurably(path: string, bytes: Uint8Array): void {
   }
   renameSync(temporary, path);
   syncDirectory(dirname(path));
+}
+
+function openMark(path: string): { write(bytes: Uint8Array): void; close(): void } {
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, OWNER_FILE);
+  return {
+    write: (bytes) => {
+      writeSync(file, bytes, 0, bytes.byteLength, 0);
+    },
+    close: () => closeSync(file),
+  };
 }
 
 /** A new name is durable only when its directory is. */

@@ -9,6 +9,11 @@ export interface Files {
   read(path: string): Uint8Array | undefined;
   /** Atomic and durable: temporary file (0600), fsync, rename, fsync of the directory. */
   write(path: string, bytes: Uint8Array): void;
+  /**
+   * A small file that is overwritten in place, from its first byte, without a sync: it survives the process, and a power
+   * cut may leave an older or a torn one. Made (0600) if it is missing.
+   */
+  openMark(path: string): { write(bytes: Uint8Array): void; close(): void };
   rename(from: string, to: string): void;
   remove(path: string): void;
   /**

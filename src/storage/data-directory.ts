@@ -5,8 +5,9 @@ import { type Files, LockedError } from "../env/files.ts";
 import type { Random } from "../env/random.ts";
 import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts";
 import type { DataDirectoryOptions } from "./data-directory-options.ts";
-import { DatabaseFile } from "./database-file.ts";
-import { decodeIdentity, encodeIdentity, type Identity } from "./identity.ts";
+import { DatabaseFile, type OpenedDatabase } from "./database-file.ts";
+import { HighWater } from "./high-water.ts";
+import { type DatabaseState, decodeIdentity, encodeIdentity, type Identity } from "./identity.ts";
 import { ACTOR_META, IN_DOUBT_META, NODE_META } from "./meta-names.ts";
 import type { Durability } from "./schema.ts";
 import type { SqliteDisk } from "./sqlite-disk.ts";
@@ -32,7 +33,8 @@ const SECRET_BYTES = 32;
 
 /**
  * Makes, locks and opens a data directory. A database that is empty, missing or damaged beside an identity that says there
- * is one is never served as empty: it is moved aside, and the new one starts in doubt under a new actor id.
+ * is one is never served as empty: it is moved aside, and the new one starts in doubt under a new actor id. One that has
+ * lost its newest commits goes on in doubt under a new actor id.
  * @throws DataDirectoryError
  */
 export function openDataDirectory(options: DataDirectoryOptions): DataDirectory {
@@ -52,41 +54,63 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
 function openLocked(options: DataDirectoryOptions, lock: { release(): void }): DataDirectory {
   const { path, files, random } = options;
   let identity = readOrMakeIdentity(options);
-  const database = new DatabaseFile(options, identity);
-  const disk = database.open((next) => {
-    identity = next;
+  const save = (changes: Partial<Identity>): void => {
+    identity = { ...identity, ...changes };
     writeIdentity(options, identity);
-  });
-  const forgotten = identity.database === "lost";
-  try {
-    prepareDisk(disk, identity, options.durability);
-    identity = { ...identity, database: "ready", boots: identity.boots + 1 };
-    writeIdentity(options, identity);
-  } catch (error) {
-    disk.close();
-    throw error;
-  }
+  };
+  const highWater = attempt(
+    `open ${path}/high-water`,
+    "Make it readable and writable.",
+    () => new HighWater(files, `${path}/high-water`),
+  );
+  const { disk, state } = openDisk(options, identity, highWater, (database) =>
+    save(database === "ready" ? { database, boots: identity.boots + 1 } : { database }),
+  );
   let closed = false;
   return {
     nodeId: identity.nodeId,
     get clusterId() {
       return identity.clusterId;
     },
-    setClusterId: (clusterId) => {
-      identity = { ...identity, clusterId };
-      writeIdentity(options, identity);
-    },
+    setClusterId: (clusterId) => save({ clusterId }),
     disk,
     incarnation: identity.boots,
-    forgotten,
+    forgotten: mayHaveForgotten(state),
     ownSecret: () => ownSecret(files, random, `${path}/secret`),
     close: () => {
       if (closed) return;
       closed = true;
       disk.close();
+      highWater.close();
       lock.release();
     },
   };
+}
+
+function openDisk(
+  options: DataDirectoryOptions,
+  identity: Identity,
+  highWater: HighWater,
+  save: (state: DatabaseState) => void,
+): OpenedDatabase {
+  let disk: SqliteDisk | null = null;
+  try {
+    const file = new DatabaseFile(options, identity.nodeId, highWater, save);
+    const opened = file.open(identity.database);
+    disk = opened.disk;
+    prepareDisk(disk, identity.nodeId, opened.state, options.durability);
+    highWater.write(disk.lastSequence());
+    save("ready");
+    return opened;
+  } catch (error) {
+    disk?.close();
+    highWater.close();
+    throw error;
+  }
+}
+
+function mayHaveForgotten(state: DatabaseState): boolean {
+  return state === "lost" || state === "doubtful";
 }
 
 function takeLock({ path, files }: DataDirectoryOptions): { release(): void } {
@@ -143,12 +167,18 @@ function writeIdentity({ path, files }: DataDirectoryOptions, identity: Identity
 }
 
 /** What must be in the database before anyone uses it. */
-function prepareDisk(disk: SqliteDisk, identity: Identity, durability: Durability): void {
+function prepareDisk(
+  disk: SqliteDisk,
+  owner: NodeId,
+  state: DatabaseState,
+  durability: Durability,
+): void {
+  const forgotten = mayHaveForgotten(state);
   disk.begin(true);
-  disk.setMeta(NODE_META, utf8Encode(identity.nodeId));
-  if (identity.database === "lost") disk.setMeta(IN_DOUBT_META, new Uint8Array([1]));
-  // A power cut may have undone commits that were answered: the dots in them must not be minted again.
-  if (durability === "process" && disk.uncleanStop) disk.deleteMeta(ACTOR_META);
+  disk.setMeta(NODE_META, utf8Encode(owner));
+  if (forgotten) disk.setMeta(IN_DOUBT_META, new Uint8Array([1]));
+  // A power cut may also have undone commits that were answered: no dot in them may be minted again.
+  if (forgotten || (durability === "process" && disk.uncleanStop)) disk.deleteMeta(ACTOR_META);
   disk.commit();
 }
 

@@ -1,46 +1,124 @@
 import { utf8Decode, utf8Encode } from "../core/bytes.ts";
+import type { NodeId } from "../core/ids.ts";
 import { SqliteError } from "../env/sqlite.ts";
 import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts";
 import type { DataDirectoryOptions } from "./data-directory-options.ts";
-import type { Identity } from "./identity.ts";
+import type { HighWater } from "./high-water.ts";
+import type { DatabaseState } from "./identity.ts";
+import { hidesCommits } from "./log-scan.ts";
 import { NODE_META } from "./meta-names.ts";
 import { hasWalResetDefect, NewerSchemaError } from "./schema.ts";
 import { openSqliteDisk, type SqliteDisk } from "./sqlite-disk.ts";
 
+export interface OpenedDatabase {
+  readonly disk: SqliteDisk;
+  /** Where the database stands now: `lost` and `doubtful` ask for a new actor id and doubt. */
+  readonly state: DatabaseState;
+}
+
 /** The file gyre.db with its log, and what becomes of it when it is not what it should be. */
 export class DatabaseFile {
   readonly #options: DataDirectoryOptions;
-  readonly #identity: Identity;
+  readonly #owner: NodeId;
   readonly #file: string;
+  readonly #highWater: HighWater;
+  /** Told before a database is given up or doubted, so that a crash half-way is no way out. */
+  readonly #save: (state: DatabaseState) => void;
   /** Written when a running node finds the file's structure broken; the next start then does not try it again. */
   readonly #condemned: string;
 
-  constructor(options: DataDirectoryOptions, identity: Identity) {
+  constructor(
+    options: DataDirectoryOptions,
+    owner: NodeId,
+    highWater: HighWater,
+    save: (state: DatabaseState) => void,
+  ) {
     this.#options = options;
-    this.#identity = identity;
+    this.#owner = owner;
     this.#file = `${options.path}/gyre.db`;
+    this.#highWater = highWater;
+    this.#save = save;
     this.#condemned = `${this.#file}.condemned`;
   }
 
-  /** `save` is called with the identity before the old database is given up, so that a crash half-way is no way out. */
-  open(save: (identity: Identity) => void): SqliteDisk {
-    const present = this.#identity.database === "ready";
-    const opened = (present ? this.#visibleDamage() : null) ?? this.#tryOpen(present);
-    if (typeof opened !== "string") return opened;
-    const aside = this.#unusedName();
-    if (present) {
-      save({ ...this.#identity, database: "lost" });
-      this.#options.logger.error("database-damaged", {
-        file: this.#file,
-        reason: opened,
-        movedTo: aside,
-        consequence: "starting empty under a new actor id; rows come back from the other replicas",
-      });
+  open(state: DatabaseState): OpenedDatabase {
+    switch (state) {
+      case "none": {
+        // Nothing was ever answered from what a first start has left behind.
+        const disk = this.#tryOpen(false);
+        return { disk: typeof disk === "string" ? this.#replace() : disk, state };
+      }
+      case "lost":
+        return { disk: this.#replace(), state };
+      case "ready":
+      case "doubtful":
+        return this.#openExisting(state);
     }
-    this.#moveAside(aside);
+  }
+
+  #openExisting(before: "ready" | "doubtful"): OpenedDatabase {
+    const damage = this.#visibleDamage();
+    if (damage !== null) return this.#giveUp(damage);
+    let state = before;
+    if (state === "ready" && this.#logHidesCommits()) {
+      state = this.#doubt("the log is damaged and committed rows stand behind the damage");
+    }
+    const disk = this.#tryOpen(true);
+    if (typeof disk === "string") return this.#giveUp(disk);
+    if (state === "ready" && disk.lastSequence() < this.#highWater.found) {
+      state = this.#doubt(
+        `its newest change is ${disk.lastSequence()}, and ${this.#highWater.found} had been committed`,
+      );
+    }
+    // What is left may be of two times: pages moved from the log before the damage, and pages from before those.
+    if (state === "doubtful" && !disk.verify()) {
+      disk.close();
+      return this.#giveUp("its structure is broken");
+    }
+    return { disk, state };
+  }
+
+  #doubt(reason: string): "doubtful" {
+    const { files, logger } = this.#options;
+    const evidence = `${this.#unusedName()}-wal`;
+    const log = files.read(`${this.#file}-wal`);
+    this.#save("doubtful");
+    attempt(`copy the log to ${evidence}`, "Make room on the disk.", () => {
+      if (log !== undefined) files.write(evidence, log);
+    });
+    logger.error("database-lost-commits", {
+      file: this.#file,
+      reason,
+      consequence:
+        "going on with what is left under a new actor id; rows come back from the other replicas",
+    });
+    return "doubtful";
+  }
+
+  #giveUp(reason: string): OpenedDatabase {
+    this.#save("lost");
+    this.#options.logger.error("database-damaged", {
+      file: this.#file,
+      reason,
+      movedTo: this.#unusedName(),
+      consequence: "starting empty under a new actor id; rows come back from the other replicas",
+    });
+    return { disk: this.#replace(), state: "lost" };
+  }
+
+  /** Moves aside what is there and makes a new database. */
+  #replace(): SqliteDisk {
+    this.#moveAside(this.#unusedName());
     const fresh = this.#tryOpen(false);
     if (typeof fresh !== "string") return fresh;
     throw new DataDirectoryError(`Cannot create database ${this.#file}: ${fresh}. Check the disk.`);
+  }
+
+  #logHidesCommits(): boolean {
+    const log = attempt(`read ${this.#file}-wal`, "Make it readable for this user.", () =>
+      this.#options.files.read(`${this.#file}-wal`),
+    );
+    return log !== undefined && hidesCommits(log);
   }
 
   /** What shows without opening; SQLite would take an empty file for a new database and remove its log. */
@@ -61,6 +139,7 @@ export class DatabaseFile {
       disk = openSqliteDisk(driver, this.#file, {
         durability,
         expectData,
+        onCommit: (sequence) => this.#highWater.write(sequence),
         onCorruption: (error) => files.write(this.#condemned, utf8Encode(error.message)),
       });
     } catch (error) {
@@ -72,7 +151,7 @@ export class DatabaseFile {
       throw failure(`open database ${this.#file}`, remedy, error);
     }
     const owner = disk.getMeta(NODE_META);
-    if (expectData && (owner === undefined || utf8Decode(owner) !== this.#identity.nodeId)) {
+    if (expectData && (owner === undefined || utf8Decode(owner) !== this.#owner)) {
       disk.close();
       return "it belongs to another node";
     }

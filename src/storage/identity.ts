@@ -3,6 +3,10 @@ import { type ClusterId, type NodeId, parseClusterId, parseNodeId } from "../cor
 
 const IDENTITY_VERSION = 1;
 
+export type DatabaseState = "none" | "ready" | "lost" | "doubtful";
+
+const STATES: readonly string[] = ["none", "ready", "lost", "doubtful"] satisfies DatabaseState[];
+
 /**
  * Who this data directory is: `identity.json`. It outlives the database, so that a node whose database is gone still knows
  * that it once had one.
@@ -14,8 +18,11 @@ export interface Identity {
   readonly createdAtMs: number;
   /** Starts so far. Here and not in the database, because peers believe the higher one. */
   readonly boots: number;
-  /** `none`: never finished making one. `ready`: there must be one. `lost`: a replacement is being made. */
-  readonly database: "none" | "ready" | "lost";
+  /**
+   * `none`: never finished making one. `ready`: there must be one. `lost`: it was given up, a new one is being made.
+   * `doubtful`: it lost its newest commits and is being taken over under a new actor id.
+   */
+  readonly database: DatabaseState;
 }
 
 export function encodeIdentity(identity: Identity): Uint8Array {
@@ -32,15 +39,14 @@ export function decodeIdentity(bytes: Uint8Array): Identity {
   >;
   if (version !== IDENTITY_VERSION)
     throw new TypeError(`want version ${IDENTITY_VERSION}: ${String(version)}`);
-  if (database !== "none" && database !== "ready" && database !== "lost") {
-    throw new TypeError(`want database none, ready or lost: ${String(database)}`);
-  }
+  const state = text("database", database);
+  if (!STATES.includes(state)) throw new TypeError(`want database ${STATES.join(", ")}: ${state}`);
   return {
     nodeId: parseNodeId(text("nodeId", nodeId)),
     clusterId: clusterId === undefined ? undefined : parseClusterId(text("clusterId", clusterId)),
     createdAtMs: count("createdAtMs", createdAtMs),
     boots: count("boots", boots),
-    database,
+    database: state as DatabaseState,
   };
 }
 

@@ -21,6 +21,8 @@ export interface SqliteDiskOptions {
   readonly durability: Durability;
   /** The file must hold a database already: an empty one is damage, not a beginning. */
   readonly expectData?: boolean;
+  /** Told after each commit that has written rows, with its newest sequence. */
+  readonly onCommit?: (sequence: number) => void;
   /** Told when a write finds the file's structure broken; the error is thrown all the same. */
   readonly onCorruption?: (error: SqliteError) => void;
 }
@@ -66,6 +68,7 @@ export class SqliteDisk implements Disk {
 
   readonly #database: SqliteDatabase;
   readonly #durability: Durability;
+  readonly #onCommit: ((sequence: number) => void) | undefined;
   readonly #onCorruption: ((error: SqliteError) => void) | undefined;
   readonly #statements: Statements;
 
@@ -85,6 +88,7 @@ export class SqliteDisk implements Disk {
   constructor(database: SqliteDatabase, options: SqliteDiskOptions, sqliteVersion: string) {
     this.#database = database;
     this.#durability = options.durability;
+    this.#onCommit = options.onCommit;
     this.#onCorruption = options.onCorruption;
     this.#statements = prepareStatements(database);
     this.sqliteVersion = sqliteVersion;
@@ -118,6 +122,7 @@ export class SqliteDisk implements Disk {
     } catch (error) {
       throw this.#failedWrite(error);
     }
+    const newer = this.#sequence > this.#committed.sequence;
     this.#committed = {
       rows: this.#rows,
       bytes: this.#bytes,
@@ -127,6 +132,7 @@ export class SqliteDisk implements Disk {
     this.#clean = false;
     this.#logPages += this.#openPages + 1;
     this.#endTransaction();
+    if (newer) this.#onCommit?.(this.#sequence);
   }
 
   rollback(): void {
@@ -247,6 +253,27 @@ export class SqliteDisk implements Disk {
 
   metaNames(prefix: string): string[] {
     return this.#statements.metaNames.all(prefix, prefix).map((row) => row["name"] as string);
+  }
+
+  /**
+   * For a database that may have lost commits, or parts of them: true if its structure is sound, with usage and sequence
+   * counted anew. Reads all of it. REQUIRES no open transaction.
+   */
+  verify(): boolean {
+    const check = this.#database.prepare("PRAGMA quick_check(1)").get();
+    if (check?.["quick_check"] !== "ok") return false;
+    const count = this.#database
+      .prepare(
+        `SELECT count(*) AS rows, ifnull(sum(length(head) + length(body)), 0) AS bytes,
+           ifnull(max(sequence), 0) AS sequence FROM record`,
+      )
+      .get();
+    this.begin(true);
+    this.#rows = count?.["rows"] as number;
+    this.#bytes = count?.["bytes"] as number;
+    this.#sequence = Math.max(this.#sequence, count?.["sequence"] as number);
+    this.commit();
+    return true;
   }
 
   get maintenanceDue(): boolean {

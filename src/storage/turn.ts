@@ -80,7 +80,10 @@ export class Turn {
   wrote(bytes: number): void {
     this.#bytes += bytes;
     const { maxRecords, maxBytes } = this.#options;
-    if (this.#ids.length >= maxRecords || this.#bytes >= maxBytes) this.#commit();
+    if (this.#ids.length < maxRecords && this.#bytes < maxBytes) return;
+    this.#commit();
+    // A turn of many commits must not let the log grow until it ends.
+    if (this.#disk.maintenanceDue) this.#maintain();
   }
 
   isDurable(sequence: number): boolean {

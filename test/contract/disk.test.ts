@@ -1,9 +1,13 @@
+import { setDefaultTimeout } from "bun:test";
 import { join } from "node:path";
 import type { SqliteDriver } from "../../src/env/sqlite.ts";
 import { openSqliteDisk, type SqliteDisk } from "../../src/storage/sqlite-disk.ts";
 import { SimDisk } from "../simulation/sim-disk.ts";
 import { copyDatabase, sqliteDrivers, temporaryDirectory } from "../support/sqlite-drivers.ts";
 import { type DiskFixture, diskContract } from "./disk.contract.ts";
+
+// Each commit waits for the disk, which other tests may keep busy.
+setDefaultTimeout(60_000);
 
 for (const driver of await sqliteDrivers()) {
   diskContract(driver.name, () => sqliteFixture(driver, "power"));

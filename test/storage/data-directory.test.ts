@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   copyFileSync,
   existsSync,
@@ -22,6 +22,9 @@ import {
   temporaryDirectory,
 } from "../support/sqlite-drivers.ts";
 import { type StoreBench, storeOver } from "../support/store-bench.ts";
+
+// Each commit waits for the disk, which other tests may keep busy.
+setDefaultTimeout(60_000);
 
 const driver = await systemDriver();
 const hasher = await createTestHasher();
@@ -79,7 +82,7 @@ describe("a data directory", () => {
 
   test("leaves no lock behind", () => {
     used();
-    expect(readdirSync(path).sort()).toEqual(["gyre.db", "identity.json"]);
+    expect(readdirSync(path).sort()).toEqual(["gyre.db", "high-water", "identity.json"]);
   });
 
   test("is locked against this very process too", () => {
@@ -238,6 +241,120 @@ describe("a database that is gone", () => {
     expect(after.forgotten).toBe(false);
     expect(events(after)).toEqual([]);
     after.close();
+  });
+});
+
+describe("a database that has lost its newest commits", () => {
+  const COMMITS = 8;
+
+  /** The files as they are when a node is killed after eight commits of one row each. */
+  function killed(): string {
+    let actor = "";
+    used();
+    const directory = open();
+    const bench = storeOver(hasher, directory.disk);
+    actor = bench.store.actorId;
+    for (let i = 0; i < COMMITS; i++) {
+      bench.write(`k${i}`, "v");
+      bench.clock.endTurn();
+    }
+    const copy = join(temporary.path, "killed");
+    mkdirSync(copy);
+    for (const name of readdirSync(path)) {
+      if (name !== "lock") copyFileSync(file(name), join(copy, name));
+    }
+    bench.store.close();
+    directory.close();
+    path = copy;
+    return actor;
+  }
+  function flip(name: string, at: number): void {
+    const bytes = readFileSync(file(name));
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    writeFileSync(file(name), bytes);
+  }
+  /** Where the log's last bytes are, counted in parts of its length. */
+  function logAt(part: number): number {
+    return Math.floor(statSync(file("gyre.db-wal")).size * part);
+  }
+
+  test("is not doubted when nothing is wrong", () => {
+    const actor = killed();
+    const directory = open();
+    expect(directory.forgotten).toBe(false);
+    expect(events(directory)).toEqual([]);
+    const bench = storeOver(hasher, directory.disk);
+    expect(bench.store.actorId).toBe(actor as typeof bench.store.actorId);
+    expect(bench.store.usage().rows).toBe(COMMITS + 1);
+    bench.store.close();
+    directory.close();
+  });
+
+  const losses: readonly (readonly [string, () => void, boolean?])[] = [
+    ["one flipped bit in the middle of the log", () => flip("gyre.db-wal", logAt(0.5)), true],
+    ["a log that was cut off", () => truncateSync(file("gyre.db-wal"), logAt(0.5))],
+    ["a log whose header is torn", () => flip("gyre.db-wal", 20)],
+    ["a log that is gone", () => rmSync(file("gyre.db-wal"))],
+  ];
+  for (const [how, lose, damaged = false] of losses) {
+    test(`by ${how}, goes on in doubt and under a new actor`, () => {
+      const actor = killed();
+      lose();
+      const left = damaged ? readFileSync(file("gyre.db-wal")) : Buffer.alloc(0);
+      const directory = open();
+      expect(directory.forgotten).toBe(true);
+      expect(events(directory)).toEqual(["error database-lost-commits"]);
+      expect(directory.disk.getMeta(IN_DOUBT_META)).toEqual(new Uint8Array([1]));
+      // A log that hides commits is kept as evidence.
+      if (damaged) expect(readFileSync(file("gyre.db.damaged-1-wal"))).toEqual(left);
+      const bench = storeOver(hasher, directory.disk);
+      expect(bench.store.actorId).not.toBe(actor);
+      expect(bench.values("k")).toEqual(["v"]);
+      const { rows } = bench.store.usage();
+      expect(rows).toBeLessThan(COMMITS + 1);
+      const scanned = bench.store.scan({
+        namespace: 1,
+        start: new Uint8Array(0),
+        end: null,
+        reverse: false,
+        limit: 100,
+      });
+      expect(scanned.rows.length).toBe(rows);
+      bench.store.close();
+      directory.close();
+      const again = open();
+      expect(again.forgotten).toBe(false);
+      expect(events(again)).toEqual([]);
+      again.close();
+    });
+  }
+
+  test("is still doubted when taking it over was cut short", () => {
+    const actor = killed();
+    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
+    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "doubtful" }));
+    const directory = open();
+    expect(directory.forgotten).toBe(true);
+    const bench = storeOver(hasher, directory.disk);
+    expect(bench.store.actorId).not.toBe(actor);
+    expect(bench.store.usage().rows).toBe(COMMITS + 1);
+    bench.store.close();
+    directory.close();
+  });
+
+  test("is moved aside if its structure is broken as well", () => {
+    killed();
+    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
+    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "doubtful" }));
+    rmSync(file("gyre.db-wal"));
+    const { size } = statSync(file("gyre.db"));
+    const bytes = readFileSync(file("gyre.db"));
+    bytes.fill(0x55, size - 4096);
+    writeFileSync(file("gyre.db"), bytes);
+    const directory = open();
+    expect(directory.forgotten).toBe(true);
+    expect(events(directory)).toEqual(["error database-damaged"]);
+    directory.close();
   });
 });
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { closeSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { utf8Encode } from "../../src/core/bytes.ts";
@@ -13,6 +13,9 @@ import {
   temporaryDirectory,
 } from "../support/sqlite-drivers.ts";
 import { storeOver } from "../support/store-bench.ts";
+
+// Each commit waits for the disk, which other tests may keep busy.
+setDefaultTimeout(60_000);
 
 const driver = await systemDriver();
 let directory: TemporaryDirectory;

@@ -1,0 +1,43 @@
+import type { Files } from "../env/files.ts";
+
+const MARK_BYTES = 16;
+
+/**
+ * The newest sequence that was committed, kept beside the database and written after each commit without a sync: if the
+ * database is behind it, commits are missing that no damage to the log shows (a log that was cut off or removed). Eight
+ * bytes, big-endian, and their complement, so that a torn one is told from a true one.
+ */
+export class HighWater {
+  /** What the mark said when it was opened; 0 when there was none, or no whole one. */
+  readonly found: number;
+  readonly #mark: { write(bytes: Uint8Array): void; close(): void };
+  readonly #bytes = new Uint8Array(MARK_BYTES);
+  readonly #view = new DataView(this.#bytes.buffer);
+
+  constructor(files: Files, path: string) {
+    this.found = decode(files.read(path));
+    this.#mark = files.openMark(path);
+  }
+
+  write(sequence: number): void {
+    const high = Math.floor(sequence / 2 ** 32);
+    this.#view.setUint32(0, high);
+    this.#view.setUint32(4, sequence);
+    this.#view.setUint32(8, ~high);
+    this.#view.setUint32(12, ~sequence);
+    this.#mark.write(this.#bytes);
+  }
+
+  close(): void {
+    this.#mark.close();
+  }
+}
+
+function decode(bytes: Uint8Array | undefined): number {
+  if (bytes === undefined || bytes.length !== MARK_BYTES) return 0;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const high = view.getUint32(0);
+  const low = view.getUint32(4);
+  if (~high >>> 0 !== view.getUint32(8) || ~low >>> 0 !== view.getUint32(12)) return 0;
+  return high * 2 ** 32 + low;
+}
