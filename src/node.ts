@@ -13,6 +13,7 @@ import type { Env } from "./env/env.ts";
 import type { PeerHandler } from "./env/transport.ts";
 import { type RunningWorker, startWorker } from "./env/worker.ts";
 import { createApp } from "./http/app.ts";
+import type { RequestInfo } from "./http/call.ts";
 import { type NodeConfig, VERSION } from "./node-config.ts";
 import { nodeMetrics } from "./node-metrics.ts";
 import type { Replication } from "./replication/context.ts";
@@ -51,8 +52,8 @@ export interface NodeData {
 
 export interface GyreNode {
   readonly nodeId: NodeId;
-  /** The client-facing app. `rawTarget` is the request target as it was on the wire, where the runtime shows it. */
-  fetch(request: Request, info?: { readonly rawTarget?: string }): Promise<Response>;
+  /** The client-facing app; `info` is what the runtime's listener knows beyond the request. */
+  fetch(request: Request, info?: RequestInfo): Promise<Response>;
   /** What the peer listener calls. */
   readonly peer: PeerHandler;
   start(): void;

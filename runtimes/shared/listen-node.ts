@@ -98,7 +98,10 @@ export function listenClient(options: ClientListenOptions): Promise<Listener> {
   const listener = getRequestListener(
     (request, env) => {
       const { incoming } = env as { readonly incoming: IncomingMessage };
-      return options.fetch(request, { rawTarget: incoming.url ?? "" });
+      return options.fetch(request, {
+        rawTarget: incoming.url ?? "",
+        wireHeaders: incoming.headers,
+      });
     },
     { errorHandler: answerError },
   );

@@ -19,10 +19,16 @@ export interface PeerListenOptions {
   readonly bodyBytesMax: number;
 }
 
-/** `rawTarget` is the request target as it was on the wire, where the runtime shows it: its URL has lost dot segments. */
+/**
+ * `rawTarget` is the request target as it was on the wire, where the runtime shows it: its URL has lost dot segments.
+ * `wireHeaders` are the header fields by lower-case name, where the runtime has parsed them into an object anyway.
+ */
 export type ClientFetch = (
   request: Request,
-  info: { readonly rawTarget?: string },
+  info: {
+    readonly rawTarget?: string;
+    readonly wireHeaders?: Readonly<Record<string, string | readonly string[] | undefined>>;
+  },
 ) => Promise<Response> | Response;
 
 export interface ClientListenOptions {

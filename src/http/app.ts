@@ -8,15 +8,16 @@ import { batchRoute } from "./batch-routes.ts";
 import { answerProblem, answerThrown, type Call, type RequestInfo } from "./call.ts";
 import { ClusterRoutes } from "./cluster-routes.ts";
 import type { HttpDeps } from "./deps.ts";
+import { WireHeaderReader } from "./header-reader.ts";
 import { HttpCounters } from "./http-counters.ts";
 import type { HttpParts } from "./http-parts.ts";
 import { KvRoutes } from "./kv-routes.ts";
 import { listRoute } from "./list-routes.ts";
 import { NamespaceRoutes } from "./namespace-routes.ts";
 import { OpsRoutes } from "./ops-routes.ts";
-import { createOriginGuard, type OriginGuard } from "./origin-guard.ts";
+import { createOriginGuard } from "./origin-guard.ts";
 import { KV_PREFIX } from "./paths.ts";
-import { badRequest, HttpProblem } from "./problem.ts";
+import { HttpProblem } from "./problem.ts";
 import { Representations } from "./representation.ts";
 import type { Route } from "./route.ts";
 import { targetOf } from "./target.ts";
@@ -25,8 +26,6 @@ import { Tokens } from "./tokens.ts";
 export interface HttpApp {
   /** Never rejects. */
   fetch(request: Request, info?: RequestInfo): Promise<Response>;
-  /** An answer for what an adapter refused before it could make a Request, such as a malformed request target. */
-  refuse(reason: string): Response;
   /** All that is answered: what /openapi.json must say as well. */
   readonly routes: readonly Route[];
 }
@@ -65,8 +64,7 @@ export function createApp(deps: HttpDeps): HttpApp {
     parts.counters.count(call, response.status);
     return response;
   };
-  const refuse = (reason: string): Response => answerProblem(openCall.blank(), badRequest(reason));
-  return { fetch, refuse, routes };
+  return { fetch, routes };
 }
 
 function createRouter(routes: readonly Route[]): Hono<Bindings> {
@@ -98,49 +96,44 @@ function honoPath(path: string): string {
   return path.replace(/\/\{key\}$/, "/*").replaceAll(/\{(\w+)\}/g, ":$1");
 }
 
-interface CallOpener {
-  (request: Request, info: RequestInfo | undefined): Call | Response;
-  /** For an answer to something that is no request. */
-  blank(): Call;
-}
+type CallOpener = (request: Request, info: RequestInfo | undefined) => Call | Response;
 
+/** Every request gets an id and a start before anything can go wrong with it. */
 function createCallOpener(deps: HttpDeps): CallOpener {
   const { env, config } = deps;
-  const guard: OriginGuard = createOriginGuard({
-    ownUrl: config.url,
-    corsOrigins: config.corsOrigins,
-  });
+  const guard = createOriginGuard({ ownUrl: config.url, corsOrigins: config.corsOrigins });
+  const bodyTimeoutMs = config.requestTimeoutMs;
   // Unique across nodes and restarts by the prefix, within this process by the number.
   const prefix = `${bytesToHex(env.random.bytes(5))}-`;
   let count = 0;
 
-  const base = (request: Request) => ({
-    request,
-    method: request.method,
-    requestId: prefix + (count++).toString(36),
-    startedMs: env.clock.monotonicMs(),
-    env,
-    bodyTimeoutMs: config.requestTimeoutMs,
-  });
-  const open = (request: Request, info: RequestInfo | undefined): Call | Response => {
-    const opened = base(request);
+  return (request, info) => {
+    const { method } = request;
+    const requestId = prefix + (count++).toString(36);
+    const startedMs = env.clock.monotonicMs();
+    const wire = info?.wireHeaders;
+    const headers = wire === undefined ? request.headers : new WireHeaderReader(wire);
     try {
-      const target = targetOf(request, info);
-      const cors = guard.check(request);
-      const call: Call = { ...opened, path: target.path, query: target.query, cors };
-      if (call.method === "OPTIONS" && cors !== null) {
+      const { path, query } = targetOf(request, info);
+      const cors = guard.check(request.url, method, headers);
+      if (method === "OPTIONS" && cors !== null) {
         return new Response(null, { status: 204, headers: guard.preflightHeaders(cors) });
       }
-      return call;
+      return {
+        request,
+        method,
+        headers,
+        path,
+        query,
+        requestId,
+        startedMs,
+        env,
+        bodyTimeoutMs,
+        cors,
+      };
     } catch (error) {
-      return answerThrown({ ...opened, path: "/", query: "", cors: null }, error);
+      const known = { request, method, headers, requestId, startedMs, env, bodyTimeoutMs };
+      return answerThrown({ ...known, path: "/", query: "", cors: null }, error);
     }
   };
-  const blank = (): Call => ({
-    ...base(new Request("http://localhost/")),
-    path: "/",
-    query: "",
-    cors: null,
-  });
-  return Object.assign(open, { blank });
 }

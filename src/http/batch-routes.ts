@@ -30,9 +30,9 @@ export function batchRoute(parts: HttpParts): Route {
 }
 
 async function batch(parts: HttpParts, call: Call): Promise<Response> {
-  refuseSession(call.request.headers);
+  refuseSession(call.headers);
   const query = parseQuery(call.query, BATCH_OPTIONS);
-  const form = batchFormOf(call.request.headers.get("content-type"));
+  const form = batchFormOf(call.headers.get("content-type"));
   const view = await findNamespace(parts.deps, pathTail(call, BATCH_PREFIX));
   const context: BatchContext = {
     parts,

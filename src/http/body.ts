@@ -11,7 +11,7 @@ const DECIMAL = /^\d{1,15}$/;
  * @throws HttpProblem 400, 408, 413 or 415.
  */
 export async function readBody(call: Call, bytesMax: number): Promise<Uint8Array> {
-  const { headers } = call.request;
+  const { headers } = call;
   const encoding = headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
     throw new HttpProblem(

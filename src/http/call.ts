@@ -1,5 +1,6 @@
 import { utf8Length } from "../core/bytes.ts";
 import type { Env } from "../env/env.ts";
+import type { HeaderReader, WireHeaders } from "./header-reader.ts";
 import { HttpProblem, PROBLEM_CODES } from "./problem.ts";
 
 /** What the runtime's adapter knows of a request beyond the Request itself. */
@@ -9,12 +10,15 @@ export interface RequestInfo {
    * turn backslashes around, which would make one key into another.
    */
   readonly rawTarget?: string;
+  /** The request's header fields, where the adapter has them at hand in this form (Node). */
+  readonly wireHeaders?: WireHeaders;
 }
 
 /** One request on its way through http. */
 export interface Call {
   readonly request: Request;
   readonly method: string;
+  readonly headers: HeaderReader;
   /** Raw, not decoded, begins with a slash. */
   readonly path: string;
   /** Raw, without the question mark; "" for none. */
@@ -33,10 +37,17 @@ export type HeaderRecord = Record<string, string>;
 /** One string for all answers: what an answer may depend on besides its URL. */
 export const VARY = "Accept, Authorization, Origin, Gyre-Session";
 
+/** Most answers take less than ten milliseconds: writing a fraction costs more than looking one up. */
+const SHORT_TIMINGS: readonly string[] = Array.from(
+  { length: 1_000 },
+  (_, hundredths) => `total;dur=${hundredths / 100}`,
+);
+
 /** Milliseconds in this node, to hundredths. */
 export function serverTiming(call: Call): string {
   const elapsedMs = call.env.clock.monotonicMs() - call.startedMs;
-  return `total;dur=${Math.round(elapsedMs * 100) / 100}`;
+  const hundredths = Math.round(elapsedMs * 100);
+  return SHORT_TIMINGS[hundredths] ?? `total;dur=${hundredths / 100}`;
 }
 
 /** Headers of every answer that is not a stored value. */

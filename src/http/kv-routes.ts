@@ -1,6 +1,6 @@
 /** GET, HEAD, PUT and DELETE of `/v1/kv/{ns}/{key}`: the hot path. No URL object, no schema library, no middleware. */
 import { utf8Encode } from "../core/bytes.ts";
-import type { GetFound } from "../replication/requests.ts";
+import type { GetFound, GetOutcome, GetRequest, PutDone } from "../replication/requests.ts";
 import {
   answer,
   answerEmpty,
@@ -69,59 +69,46 @@ export class KvRoutes {
     ];
   }
 
-  /** Never rejects. */
+  /** Never rejects. Each method is one asynchronous function: every one between would cost a turn of the microtasks. */
   async handle(call: Call): Promise<Response> {
-    const response = await this.#dispatch(call);
+    let response: Response;
+    try {
+      if (call.method === "GET" || call.method === "HEAD") {
+        refuseSession(call.headers);
+        const located = locateKey(this.#deps, call, KV_PREFIX, GET_OPTIONS);
+        const target = located instanceof Promise ? await located : located;
+        response = this.#got(call, target, await this.#deps.service.get(this.#getRequest(target)));
+      } else {
+        response = await this.#write(call);
+      }
+    } catch (error) {
+      response = answerThrown(call, error);
+    }
     this.#counters.count(call, response.status);
     return response;
   }
 
-  async #dispatch(call: Call): Promise<Response> {
-    try {
-      switch (call.method) {
-        case "GET":
-        case "HEAD":
-          return await this.#get(call);
-        case "PUT":
-          return await this.#put(call);
-        case "DELETE":
-          return await this.#delete(call);
-        default:
-          throw new HttpProblem("method_not_allowed", `Want one of ${ALLOW}`, {
-            headers: { allow: ALLOW },
-          });
-      }
-    } catch (error) {
-      return answerThrown(call, error);
-    }
-  }
-
-  async #get(call: Call): Promise<Response> {
-    refuseSession(call.request.headers);
-    const located = locateKey(this.#deps, call, KV_PREFIX, GET_OPTIONS);
-    const target = located instanceof Promise ? await located : located;
+  #getRequest(target: KeyTarget): GetRequest {
     const terms = parseTerms(target.query, target.settings, "r");
-    const outcome = await this.#deps.service.get({
+    return {
       key: target.key,
       namespace: target.entry,
       consistency: terms.consistency,
       sloppy: terms.sloppy,
       conflict: terms.conflict,
       timeoutMs: this.#deps.config.requestTimeoutMs,
-    });
+    };
+  }
+
+  #got(call: Call, target: KeyTarget, outcome: GetOutcome): Response {
     if (outcome.status !== "ok") {
       return answerProblem(call, problemOfFailure(outcome, target.entry.name));
     }
     const first = outcome.chosen[0];
     if (first === undefined) return this.#absent(call, target, outcome);
     if (outcome.chosen.length > 1) return this.#multiple(call, target, outcome);
-    return this.#value(
-      call,
-      target,
-      outcome,
-      this.#representations.headOf(first),
-      valueBytesOf(first),
-    );
+    const head = this.#representations.headOf(first);
+    return this.#value(call, target, outcome, head, valueBytesOf(first));
   }
 
   #value(
@@ -140,10 +127,8 @@ export class KvRoutes {
       "last-modified": head.lastModified,
       "cache-control": cacheControl(target.settings),
       vary: VARY,
-      "accept-ranges": "none",
       "x-content-type-options": "nosniff",
       "content-security-policy": VALUE_CSP,
-      "cross-origin-resource-policy": "same-site",
       "server-timing": serverTiming(call),
       "x-request-id": call.requestId,
     };
@@ -151,7 +136,7 @@ export class KvRoutes {
     if (head.metadata !== null) headers["gyre-metadata"] = head.metadata;
     if (head.expires !== null) headers["gyre-expires"] = head.expires;
     if (call.cors !== null) Object.assign(headers, call.cors);
-    const known = call.request.headers.get("if-none-match");
+    const known = call.headers.get("if-none-match");
     if (known !== null && matchesWeakly(known, head.etag)) return notModified(headers);
     return answer(call, 200, headers, value);
   }
@@ -165,13 +150,13 @@ export class KvRoutes {
   }
 
   #multiple(call: Call, target: KeyTarget, found: GetFound): Response {
-    const asJson = prefersJson(call.request.headers.get("accept"));
+    const asJson = prefersJson(call.headers.get("accept"));
     const etag = this.#representations.etagOf(asJson ? "json" : "multipart", found.chosen);
     const headers = plainHeaders(call, null);
     Object.assign(headers, this.#recordHeaders(target, found));
     headers["etag"] = etag;
     headers["content-security-policy"] = VALUE_CSP;
-    const known = call.request.headers.get("if-none-match");
+    const known = call.headers.get("if-none-match");
     if (known !== null && matchesWeakly(known, etag)) return notModified(headers);
     if (asJson) {
       headers["content-type"] = "application/json";
@@ -201,41 +186,39 @@ export class KvRoutes {
     return found.record === null ? "" : this.#tokens.ofRecord(target.key, found.record);
   }
 
-  async #put(call: Call): Promise<Response> {
-    refuseSession(call.request.headers);
-    const located = locateKey(this.#deps, call, KV_PREFIX, PUT_OPTIONS);
-    const target = located instanceof Promise ? await located : located;
-    return this.#store(call, target, await readPut(this.#deps, this.#tokens, call, target));
-  }
-
-  async #delete(call: Call): Promise<Response> {
-    refuseSession(call.request.headers);
-    const located = locateKey(this.#deps, call, KV_PREFIX, DELETE_OPTIONS);
-    const target = located instanceof Promise ? await located : located;
-    return this.#store(call, target, readDelete(this.#deps, this.#tokens, call, target));
-  }
-
-  async #store(
-    call: Call,
-    target: KeyTarget,
-    request: Parameters<HttpDeps["service"]["put"]>[0],
-  ): Promise<Response> {
-    const outcome = await this.#deps.service.put(request);
-    if (outcome.status !== "ok") {
-      return answerProblem(call, problemOfFailure(outcome, target.entry.name));
+  async #write(call: Call): Promise<Response> {
+    const { method } = call;
+    if (method !== "PUT" && method !== "DELETE") {
+      throw new HttpProblem("method_not_allowed", `Want one of ${ALLOW}`, {
+        headers: { allow: ALLOW },
+      });
     }
+    refuseSession(call.headers);
+    const options = method === "PUT" ? PUT_OPTIONS : DELETE_OPTIONS;
+    const located = locateKey(this.#deps, call, KV_PREFIX, options);
+    const target = located instanceof Promise ? await located : located;
+    const request =
+      method === "PUT"
+        ? await readPut(this.#deps, this.#tokens, call, target)
+        : readDelete(this.#deps, this.#tokens, call, target);
+    const outcome = await this.#deps.service.put(request);
+    if (outcome.status === "ok") return this.#stored(call, target, request.deleted, outcome);
+    return answerProblem(call, problemOfFailure(outcome, target.entry.name));
+  }
+
+  #stored(call: Call, target: KeyTarget, deleted: boolean, done: PutDone): Response {
     const headers: HeaderRecord = {
-      "gyre-siblings": String(outcome.liveSiblings),
-      "gyre-acks": acksText(outcome.acks),
+      "gyre-siblings": String(done.liveSiblings),
+      "gyre-acks": acksText(done.acks),
       "cache-control": "no-store",
       vary: VARY,
       "server-timing": serverTiming(call),
       "x-request-id": call.requestId,
     };
     // A tombstone has no representation that a tag could name.
-    if (!request.deleted) headers["etag"] = outcome.etag;
-    if (outcome.context !== null) {
-      headers["gyre-context"] = this.#tokens.ofContext(target.key, outcome.context);
+    if (!deleted) headers["etag"] = done.etag;
+    if (done.context !== null) {
+      headers["gyre-context"] = this.#tokens.ofContext(target.key, done.context);
     }
     if (this.#deps.config.durability === "process") headers["gyre-durability"] = "process";
     if (call.cors !== null) Object.assign(headers, call.cors);

@@ -31,7 +31,7 @@ export function listRoute(parts: HttpParts): Route {
 
 async function list(parts: HttpParts, call: Call): Promise<Response> {
   const { deps, tokens } = parts;
-  refuseSession(call.request.headers);
+  refuseSession(call.headers);
   const query = parseQuery(call.query, LIST_OPTIONS);
   const view = await findNamespace(deps, pathTail(call, KEYS_PREFIX));
   const range: CursorRange = {

@@ -1,4 +1,5 @@
 import type { HeaderRecord } from "./call.ts";
+import type { HeaderReader } from "./header-reader.ts";
 import { HttpProblem } from "./problem.ts";
 
 /** Spelled out one by one: `*` does not cover a request that carries credentials, and old browsers do not know it. */
@@ -14,7 +15,7 @@ const IP_LITERAL = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/;
 
 export interface OriginGuard {
   /** Response headers to add (null for none). @throws HttpProblem 403. */
-  check(request: Request): HeaderRecord | null;
+  check(url: string, method: string, headers: HeaderReader): HeaderRecord | null;
   preflightHeaders(cors: HeaderRecord): HeaderRecord;
 }
 
@@ -56,15 +57,15 @@ export function createOriginGuard(options: {
   });
 
   return {
-    check: (request) => {
-      checkHost(request.url);
-      const origin = request.headers.get("origin");
+    check: (url, method, headers) => {
+      checkHost(url);
+      const origin = headers.get("origin");
       if (origin === null) {
-        refuseCrossSite(request);
+        refuseCrossSite(method, headers);
         return null;
       }
       if (anyOrigin || welcome.has(origin)) return corsHeaders(origin);
-      if (authorityOf(origin) === authorityOf(request.url)) return null;
+      if (authorityOf(origin) === authorityOf(url)) return null;
       throw new HttpProblem(
         "forbidden",
         `This node does not answer pages of ${origin.slice(0, 200)}: start it with --cors-origin to allow them`,
@@ -80,10 +81,10 @@ export function createOriginGuard(options: {
 }
 
 /** Browsers leave Origin out of plain cross-site gets (images, scripts) but tell in this header; following a link is fine. */
-function refuseCrossSite(request: Request): void {
-  if (request.headers.get("sec-fetch-site") !== "cross-site") return;
-  const navigates = request.headers.get("sec-fetch-mode") === "navigate";
-  if (navigates && (request.method === "GET" || request.method === "HEAD")) return;
+function refuseCrossSite(method: string, headers: HeaderReader): void {
+  if (headers.get("sec-fetch-site") !== "cross-site") return;
+  const navigates = headers.get("sec-fetch-mode") === "navigate";
+  if (navigates && (method === "GET" || method === "HEAD")) return;
   throw new HttpProblem(
     "forbidden",
     "This node does not answer requests that pages of another site make",

@@ -23,7 +23,7 @@ export async function readPut(
   call: Call,
   target: KeyTarget,
 ): Promise<PutRequest> {
-  const { headers } = call.request;
+  const { headers } = call;
   const { query, settings } = target;
   const head = readHead(deps, tokens, call, target);
   const contentType = parseContentType(headers.get("content-type"));
@@ -61,7 +61,7 @@ type PutHead = Omit<
 >;
 
 function readHead(deps: HttpDeps, tokens: Tokens, call: Call, target: KeyTarget): PutHead {
-  const { headers } = call.request;
+  const { headers } = call;
   const terms = parseTerms(target.query, target.settings, "w");
   const context = headers.get("gyre-context");
   return {

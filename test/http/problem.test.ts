@@ -117,14 +117,6 @@ describe("a request for nothing", () => {
   });
 });
 
-test("an adapter's refusal is a problem like any other", async () => {
-  const answer = world.app.refuse("Backslash in request path");
-  expect(await problemOf(answer)).toMatchObject({
-    code: "bad_request",
-    detail: "Backslash in request path",
-  });
-});
-
 test("request ids differ", async () => {
   const ids = new Set<string | null>();
   for (let i = 0; i < 50; i++) ids.add((await world.call("GET", K)).headers.get("x-request-id"));

@@ -7,7 +7,7 @@ import {
   DEFAULT_NAMESPACE_SETTINGS_WITHOUT_LIMITS,
   type NamespaceSettings,
 } from "../../src/cluster/namespace-settings.ts";
-import { compileLayout } from "../../src/core/active-layout.ts";
+import { type ActiveLayout, compileLayout } from "../../src/core/active-layout.ts";
 import {
   type NodeId,
   parseClusterId,
@@ -227,9 +227,14 @@ function membershipOf(world: Omit<HttpWorld, "app" | "call" | "key">): Membershi
   const withNamespaces = (namespaces: readonly NamespaceEntry[]): void => {
     if (world.layout !== undefined) world.layout = { ...world.layout, namespaces };
   };
+  let compiled: ActiveLayout | undefined;
   return {
     self: NODE_A,
-    layout: () => (world.layout === undefined ? undefined : compileLayout(world.layout)),
+    layout: () => {
+      if (world.layout === undefined) return undefined;
+      if (compiled?.document !== world.layout) compiled = compileLayout(world.layout);
+      return compiled;
+    },
     liveness: (node) => (node === NODE_A ? "up" : "down"),
     roundTripMs: () => 12.34,
     members: () => [status(NODE_A, "eu", "up"), status(NODE_B, "us", "down")],
