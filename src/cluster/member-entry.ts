@@ -51,7 +51,8 @@ export function compareLiveliness(a: Liveliness, b: Liveliness): number {
 const WANTS_TO_JOIN = 1;
 const LEAVING = 2;
 const FLAGS_MAX = 3;
-const ENTRY_FIELDS = 13;
+/** Fields that a later version adds at the end are ignored. */
+const ENTRY_FIELDS_MAX = 32;
 export const NONCE_MAX = 0xffff_ffff;
 const COUNT_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -75,7 +76,7 @@ export function encodeEntry(entry: MemberEntry): WireFields {
 
 /** @throws BadMessageError */
 export function decodeEntry(value: WireValue | undefined): MemberEntry {
-  const fields = asFields(value, "member", ENTRY_FIELDS);
+  const fields = asFields(value, "member", ENTRY_FIELDS_MAX);
   const flags = readInt(fields, 12, "member.flags", 0, FLAGS_MAX);
   return {
     id: readNodeId(fields, 0, "member.id"),

@@ -65,8 +65,8 @@ async function chaos(seed: number): Promise<Witness> {
     return random.below(10) === 0 ? null : random.below(200);
   };
   let names = 0;
-  for (let step = 0; step < 150; step++) {
-    await world.runFor(random.below(1_000));
+  for (let step = 0; step < 200; step++) {
+    await world.runFor(random.below(700));
     const dice = random.below(100);
     const node = pick();
     if (dice < 12 && node.running) world.kill(node);
@@ -85,9 +85,13 @@ async function chaos(seed: number): Promise<Witness> {
         world.restart(node, true);
         witness.forget(node);
       }
-    } else if (dice < 62 && node.running) {
-      void node.cluster.createNamespace(`ns-${names++}`, { n: 1 + random.below(3) });
-    } else if (dice < 66 && node.running && step > 50) witness.tryWrite(node);
+    } else if (dice < 75) {
+      // Several at once: duels for one version are what consensus is for.
+      for (const other of world.nodes) {
+        if (!other.running || random.below(2) === 0) continue;
+        void other.cluster.createNamespace(`ns-${names++}`, { n: 1 + random.below(3) });
+      }
+    } else if (dice < 80 && node.running && step > 100) witness.tryWrite(node);
     for (const other of world.nodes) if (other.running) witness.look(other);
   }
   world.interfere = () => undefined;
