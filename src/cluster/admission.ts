@@ -203,7 +203,7 @@ export class Admission {
 }
 
 /** The same layout under the next number: what ends a version that must not be used any more. */
-export function unchanged(current: AdoptedLayout): LayoutDocument {
+function unchanged(current: AdoptedLayout): LayoutDocument {
   const { document, hash } = current;
   return { ...document, version: document.version + 1, parent: hash };
 }

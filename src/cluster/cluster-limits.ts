@@ -31,6 +31,7 @@ export const LAYOUT_BYTES_MAX = 8 * 1024 * 1024;
 export const ELECTOR_TIMEOUT_MS = 1_500;
 /** After losing to a higher ballot a proposer waits a random time of up to this, doubled with each further loss. */
 export const BALLOT_BACKOFF_MS = 100;
+/** The longest such pause: a decision has 8 s. */
 export const BALLOT_BACKOFF_MAX_MS = 3_200;
 /** A promise, an acceptance or a freeze whose proposer has been silent this long is driven to a decision by its holder. */
 export const ORPHAN_MS = 5_000;
@@ -39,9 +40,11 @@ export const ORPHAN_MS = 5_000;
 export const JOIN_QUIET_MS = 2_000;
 /** A joiner not heard of for so long is left out of the change: it will ask again. */
 export const JOINER_FRESH_MS = 5_000;
+/** A seed that does not answer a joiner within this is passed over for the next. */
 export const JOIN_TIMEOUT_MS = 2_000;
-/** A joiner asks again after this, doubled up to the larger figure while nobody answers. */
+/** A joiner that nobody answers asks again after this, doubled each time. */
 export const JOIN_RETRY_MS = 500;
+/** The longest pause of a joiner: how late it may notice that a seed has come up. */
 export const JOIN_RETRY_MAX_MS = 5_000;
 /** After the refusal `cluster_holds_data` asking often would only fill the log. */
 export const JOIN_REFUSED_RETRY_MS = 15_000;

@@ -25,7 +25,7 @@ import {
 } from "./peer-channel.ts";
 import { BadMessageError, readArray, readBytesOrNull, readParsed } from "./wire-read.ts";
 
-export const HOLDS_DATA =
+const HOLDS_DATA =
   "Cannot join: the cluster holds data, and this version changes its ring only while it is empty. " +
   "Start a new cluster with all its nodes and import the data there.";
 

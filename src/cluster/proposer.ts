@@ -78,7 +78,10 @@ export class Proposer {
       }
       if (attempt.status === "outbid") this.#round = Math.max(this.#round, attempt.round);
       if (layouts.version >= next.version) return "other";
-      const limitMs = Math.min(BALLOT_BACKOFF_MAX_MS, BALLOT_BACKOFF_MS * 2 ** Math.min(losses, 8));
+      const limitMs = Math.min(
+        BALLOT_BACKOFF_MAX_MS,
+        BALLOT_BACKOFF_MS * (1 << Math.min(losses, 8)),
+      );
       const pauseMs = 1 + env.random.below(limitMs);
       if (this.#stopped || env.clock.monotonicMs() + pauseMs >= deadlineMs) return "unavailable";
       await sleep(env.clock, pauseMs);
