@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const ENTRY = new URL("../runtimes/node.ts", import.meta.url);
-const [major, minor] = process.versions.node.split(".").map(Number);
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 
 if (major < 22 || (major === 22 && minor < 13)) {
   process.stderr.write(
@@ -19,9 +19,14 @@ if (major < 22 || (major === 22 && minor < 13)) {
 } else {
   // Node 22.13 to 22.17 can strip types, but only when told at the start.
   const flags = ["--experimental-strip-types", "--disable-warning=ExperimentalWarning"];
-  const child = spawn(process.execPath, [...flags, fileURLToPath(ENTRY), ...process.argv.slice(2)], {
-    stdio: "inherit",
-  });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  const child = spawn(
+    process.execPath,
+    [...flags, fileURLToPath(ENTRY), ...process.argv.slice(2)],
+    {
+      stdio: "inherit",
+    },
+  );
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"]))
+    process.on(signal, () => child.kill(signal));
   child.on("exit", (code) => process.exit(code ?? 1));
 }

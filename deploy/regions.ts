@@ -19,7 +19,7 @@ const HERE = import.meta.dirname;
 
 const { values } = parseArgs({
   options: {
-    data: { type: "string", default: "gyre-regions" },
+    data: { type: "string", default: "data/regions" },
     shift: { type: "string", default: "0" },
     program: { type: "string" },
   },

@@ -31,7 +31,7 @@ export function ensureInstalled() {
 
 /** The PATH on which the pinned programs come first. */
 function environment() {
-  return { ...process.env, PATH: `${BIN}${delimiter}${process.env.PATH ?? ""}` };
+  return { ...process.env, PATH: `${BIN}${delimiter}${process.env["PATH"] ?? ""}` };
 }
 
 /** True if each package that the lock asks for on every platform is installed in that very version. */
@@ -69,7 +69,7 @@ function runs(name) {
 
 /** @param {string[]} args */
 function npm(args) {
-  const npmScript = process.env.npm_execpath;
+  const npmScript = process.env["npm_execpath"];
   const [command, first] = npmScript?.endsWith(".js")
     ? [process.execPath, [npmScript]]
     : ["npm", []];

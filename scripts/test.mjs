@@ -7,16 +7,20 @@
 // Plain JavaScript that Node 18 understands: it starts on whatever Node the machine has. The last line on stdout is
 // `N passed, N failed`; the exit code is 0 only if nothing failed.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { ensureInstalled } from "./ensure.mjs";
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
  * @typedef {{ command: string[], report?: string, count: (step: Ran) => Counts | null }} Step
  * @typedef {{ report: string | undefined, stdout: string }} Ran
+ * @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numTodoTests: number,
+ *   testResults: { status: string, assertionResults: unknown[] }[] }} VitestReport
  */
 
 const REPORTS = ".cache/test";
+/** A step that has not ended by then hangs. */
+const STEP_TIMEOUT_MS = 600_000;
 const VITEST = "node_modules/vitest/vitest.mjs";
 
 /** @type {Record<string, Step>} */
@@ -41,6 +45,7 @@ const STEPS = {
   e2e: vitest("e2e", ["node"], "e2e"),
 };
 
+/** @type {Record<string, string[]>} */
 const GROUPS = {
   ok: ["types", "lint", "dead-code", "node", "sim"],
   all: ["types", "lint", "dead-code", "walls", "node", "bun", "coverage", "deno", "sim", "e2e"],
@@ -50,19 +55,20 @@ main(process.argv.slice(2));
 
 /** @param {string[]} names */
 function main(names) {
-  const steps = names.flatMap((name) => GROUPS[name] ?? [name]);
-  const unknown = steps.filter((name) => STEPS[name] === undefined);
-  if (steps.length === 0 || unknown.length > 0) {
-    console.error(
-      `Cannot run ${unknown.join(", ") || "nothing"}: choose from ${[...Object.keys(GROUPS), ...Object.keys(STEPS)].join(", ")}`,
-    );
+  const wanted = names.flatMap((name) => GROUPS[name] ?? [name]);
+  const steps = wanted.flatMap((name) => {
+    const step = STEPS[name];
+    return step === undefined ? [] : [{ name, step }];
+  });
+  if (steps.length === 0 || steps.length < wanted.length) {
+    const choice = [...Object.keys(GROUPS), ...Object.keys(STEPS)].join(", ");
+    console.error(`Cannot run ${names.join(" ") || "nothing"}: choose from ${choice}`);
     process.exit(2);
   }
   const { root, env } = ensureInstalled();
   process.chdir(root);
   mkdirSync(REPORTS, { recursive: true });
-  const results = steps.map((name) => ({ name, ...run(name, STEPS[name], env) }));
-  report(results);
+  report(steps.map(({ name, step }) => ({ name, ...run(name, step, env) })));
 }
 
 /**
@@ -74,37 +80,49 @@ function run(name, step, env) {
   console.log(`\n== ${name}: ${step.command.join(" ")}`);
   if (step.report) rmSync(step.report, { force: true });
   const started = Date.now();
-  const [command, ...args] = step.command;
+  const [command = "", ...args] = step.command;
   const keep = step.count === countLastLine;
   const done = spawnSync(command, args, {
     env,
     encoding: "utf8",
     maxBuffer: 1 << 30,
     stdio: ["ignore", keep ? "pipe" : "inherit", "inherit"],
+    timeout: STEP_TIMEOUT_MS,
+    killSignal: "SIGKILL",
   });
   if (keep) process.stdout.write(done.stdout ?? "");
   if (done.error) console.error(String(done.error));
-  const seconds = (Date.now() - started) / 1000;
-  return { seconds, ...judge(step, done) };
+  return { seconds: (Date.now() - started) / 1000, ...judge(step, done) };
 }
 
 /**
- * A step that ends badly counts as failed even if its report says that every test passed or is missing.
+ * A step that ends badly counts as failed even if its report says that every test passed, or is missing or cut off.
  * @param {Step} step
- * @param {import("node:child_process").SpawnSyncReturns<string>} done
+ * @param {{ status: number | null, stdout: string | null }} done
+ * @returns {Counts}
  */
 function judge(step, done) {
-  const report =
-    step.report && existsSync(step.report) ? readFileSync(step.report, "utf8") : undefined;
-  const counts = step.count({ report, stdout: done.stdout ?? "" }) ?? {
-    passed: 0,
-    failed: 0,
-    skipped: 0,
-  };
-  if (done.status !== 0 && counts.failed === 0)
+  const counts = countsOf(step, done.stdout ?? "");
+  if (done.status !== 0 && counts.failed === 0) {
     return { ...counts, passed: step.report ? counts.passed : 0, failed: 1 };
-  if (counts.passed + counts.failed === 0) return { ...counts, failed: 1 };
-  return counts;
+  }
+  return counts.passed + counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+}
+
+/**
+ * @param {Step} step
+ * @param {string} stdout
+ * @returns {Counts}
+ */
+function countsOf(step, stdout) {
+  const nothing = { passed: 0, failed: 0, skipped: 0 };
+  try {
+    const report = step.report ? readFileSync(step.report, "utf8") : undefined;
+    return step.count({ report, stdout }) ?? nothing;
+  } catch (error) {
+    console.error(`Cannot read the report ${step.report}: ${error}`);
+    return nothing;
+  }
 }
 
 /** @param {({ name: string, seconds: number } & Counts)[]} results */
@@ -156,6 +174,7 @@ function oneCheck() {
 /** @param {Ran} ran */
 function countVitest({ report }) {
   if (report === undefined) return null;
+  /** @type {VitestReport} */
   const json = JSON.parse(report);
   // A file that does not load has no tests to count, but it has failed.
   const unloaded = json.testResults.filter(
@@ -172,6 +191,7 @@ function countVitest({ report }) {
 function countJunit({ report }) {
   const totals = report?.match(/<testsuites\b[^>]*>/)?.[0];
   if (totals === undefined) return null;
+  /** @param {string} field */
   const number = (field) => Number(totals.match(new RegExp(`\\b${field}="(\\d+)"`))?.[1] ?? 0);
   const failed = number("failures") + number("errors");
   const skipped = number("skipped");
