@@ -148,6 +148,20 @@ describe("text", () => {
     expect(PAGES.flatMap(brokenLinks)).toEqual([]);
   });
 
+  test("files that a page names exist", () => {
+    const whole = /^(?:src|runtimes|test|bench|scripts|bin|deploy|docs)\/[\w./-]+\.\w+$/;
+    const short = /^(?:core|env|storage|cluster|replication|http|client|cli)\/[a-z0-9-]+$/;
+    const exists = (name: string) =>
+      whole.test(name) ? FILES.includes(name) : FILES.includes(`src/${name}.ts`);
+    const missing = PAGES.filter((page) => page !== "CHANGELOG.md").flatMap((page) =>
+      [...text(page).matchAll(/`([^`\n]+)`/g)]
+        .map((match) => match[1] ?? "")
+        .filter((name) => (whole.test(name) || short.test(name)) && !exists(name))
+        .map((name) => `${page}: ${name}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
   test("every page can be reached from the README", () => {
     const seen = new Set<string>();
     const queue = ["README.md"];

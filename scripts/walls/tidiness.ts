@@ -79,6 +79,12 @@ export function tidiness(): Plant[] {
       "# Planted\n\n[nowhere](nowhere.md)\n",
     ),
     plant(
+      "a file that a page names and nobody has",
+      "docs/planted-name.md",
+      /files that a page names exist/,
+      "# Planted\n\n`src/core/nowhere.ts`\n",
+    ),
+    plant(
       "a page nobody links",
       "docs/planted-orphan.md",
       /can be reached from the README/,
