@@ -35,7 +35,7 @@ export async function loadBetterSqlite(nativeBinding?: object): Promise<SqliteDr
   const options = {
     timeout: 0,
     ...(nativeBinding !== undefined && { nativeBinding }),
-  } as BetterSqlite3.Options;
+  } as object as BetterSqlite3.Options;
   const probe = new Database(":memory:", options);
   const { version } = probe.prepare("SELECT sqlite_version() AS version").get() as {
     version: string;

@@ -38,7 +38,7 @@ export class ShedGate {
     this.#failures++;
     if (!this.isProbing) return;
     const doublings = Math.min(this.#failures - FAILURES_TO_SHED, 10);
-    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * 2 ** doublings);
+    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * (1 << doublings));
     const half = Math.ceil(pauseMs / 2);
     this.#untilMs = this.#env.clock.monotonicMs() + half + this.#env.random.below(half);
   }
