@@ -24,8 +24,10 @@ export class FanOut implements Waiting {
   readonly #r: Replication;
   readonly #route: Route;
   readonly #tally: Tally;
-  readonly #deadlineMs: number;
+  #deadlineMs: number;
+  /** Nodes that may still answer, those believed down not among them. */
   #open = 0;
+  #hurried = false;
   #resolve: ((result: FanOutResult) => void) | null = null;
 
   constructor(r: Replication, route: Route, requirement: Requirement, deadlineMs: number) {
@@ -59,26 +61,28 @@ export class FanOut implements Waiting {
   }
 
   #send(node: NodeId, fields: WireFields, timeoutMs: number): void {
-    this.#open++;
+    // A node believed down is sent the record all the same, in case the belief is wrong, but nobody waits for it.
+    const awaited = this.#r.membership.liveness(node) !== "down";
+    if (awaited) this.#open++;
+    else this.#tally.fail(node);
     this.#r.channel.send(node, "write", fields, { timeoutMs, lane: "batch" }).then(
       (answer) => {
         try {
           decodeAck(answer);
-          this.#open--;
-          this.#tally.ack(node);
-          this.#look();
         } catch (error) {
-          this.#failed(node, error);
+          this.#failed(node, awaited, error);
+          return;
         }
+        if (awaited) this.#open--;
+        this.#tally.ack(node);
+        this.#look();
       },
-      (error: unknown) => this.#failed(node, error),
+      (error: unknown) => this.#failed(node, awaited, error),
     );
-    // A node believed down is sent the record all the same, in case the belief is wrong, but nobody waits for it.
-    if (this.#r.membership.liveness(node) === "down") this.#tally.fail(node);
   }
 
-  #failed(node: NodeId, error: unknown): void {
-    this.#open--;
+  #failed(node: NodeId, awaited: boolean, error: unknown): void {
+    if (awaited) this.#open--;
     this.#tally.fail(node);
     if (error instanceof PeerError && error.code === "stale_layout") {
       this.#r.adoptRefusal(error.detail);
@@ -91,7 +95,20 @@ export class FanOut implements Waiting {
   #look(): void {
     const outcome = this.#tally.outcome();
     if (outcome === "won") this.#finish("won");
-    else if (outcome === "lost" || this.#open === 0) this.#finish("lost");
+    else if (this.#open === 0) this.#finish("lost");
+    else if (outcome === "lost") this.#hurry();
+  }
+
+  /** It is lost already, but the answer counts who has the write: those who are about to say so are waited for. */
+  #hurry(): void {
+    if (this.#hurried) return;
+    this.#hurried = true;
+    let patienceMs = 0;
+    for (const node of this.#route.homes) {
+      patienceMs = Math.max(patienceMs, this.#r.patienceMs(node));
+    }
+    const nowMs = this.#r.env.clock.monotonicMs();
+    this.#deadlineMs = Math.min(this.#deadlineMs, nowMs + patienceMs);
   }
 
   #finish(outcome: FanOutResult["outcome"]): void {

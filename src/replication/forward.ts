@@ -22,7 +22,7 @@ export async function forwardPut(
   let overloaded = false;
   // Bounded: every pass either returns or marks one more home as tried.
   for (let attempt = 0; attempt < MEMBERS_MAX; attempt++) {
-    const node = nearestFirst(r.membership, homes).find((home) => !tried.has(home));
+    const node = nearestFirst(r, layout, homes).find((home) => !tried.has(home));
     const timeoutMs = deadlineMs - r.env.clock.monotonicMs();
     if (node === undefined || timeoutMs <= 0) break;
     tried.add(node);

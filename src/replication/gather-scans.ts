@@ -26,31 +26,94 @@ export interface GatherRequest extends ScanMessage {
   readonly deadlineMs: number;
 }
 
-export async function gatherScans(
+export function gatherScans(
   r: Replication,
   layout: ActiveLayout,
   request: GatherRequest,
 ): Promise<Gathered> {
-  const storage = layout.document.members.filter((member) => member.role === "storage");
-  const candidates = nearestFirst(
-    r.membership,
-    storage.map((member) => member.id),
-  );
-  const scans = new Map<NodeId, NodeScan>();
-  const failed = new Set<NodeId>();
-  const cover = new Cover(layout, request.policy);
-  for (;;) {
-    const chosen = cover.choose(candidates, scans, failed);
-    if (chosen === null) return notCovered(cover, scans);
-    if (chosen.length === 0) return { status: "ok", scans: [...scans.values()] };
-    const answers = await Promise.all(chosen.map((node) => scanNode(r, request, node)));
-    for (const [i, answer] of answers.entries()) {
-      const node = chosen[i];
-      if (node === undefined) continue;
-      // A scan that may lack rows proves nothing about what is absent.
-      if (answer === null || answer.inDoubt) failed.add(node);
-      else scans.set(node, { node, ...answer });
+  return new Promise((resolve, reject) => {
+    new Gathering(r, layout, request, resolve, reject).askMore();
+  });
+}
+
+/** One page's scans. A node that is slow is asked no less, but others are asked in addition, as in a quorum read. */
+class Gathering {
+  readonly #r: Replication;
+  readonly #request: GatherRequest;
+  readonly #resolve: (gathered: Gathered) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #cover: Cover;
+  readonly #candidates: readonly NodeId[];
+  readonly #scans = new Map<NodeId, NodeScan>();
+  /** Asked, and not slow yet. */
+  readonly #expected = new Set<NodeId>();
+  /** Slow or failed: nothing is expected of them any more. */
+  readonly #givenUp = new Set<NodeId>();
+  #open = 0;
+  #ended = false;
+
+  constructor(
+    r: Replication,
+    layout: ActiveLayout,
+    request: GatherRequest,
+    resolve: (gathered: Gathered) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#r = r;
+    this.#request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#cover = new Cover(layout, request.policy);
+    const storage = layout.document.members.filter((member) => member.role === "storage");
+    this.#candidates = nearestFirst(
+      r,
+      layout,
+      storage.map((member) => member.id),
+    );
+  }
+
+  /** Asks whoever is still needed; ends when all is covered, or when nobody is left who could make it so. */
+  askMore(): void {
+    if (this.#ended) return;
+    if (this.#cover.missing(new Set(this.#scans.keys())) === 0) {
+      this.#end({ status: "ok", scans: [...this.#scans.values()] });
+      return;
     }
+    const counted = new Set([...this.#scans.keys(), ...this.#expected]);
+    const chosen = this.#cover.choose(this.#candidates, counted, this.#givenUp);
+    for (const node of chosen ?? []) this.#ask(node);
+    if (this.#open === 0) this.#end(notCovered(this.#cover, this.#scans));
+  }
+
+  #ask(node: NodeId): void {
+    this.#open++;
+    this.#expected.add(node);
+    const patience = this.#r.env.clock.after(this.#r.patienceMs(node), () => {
+      if (!this.#expected.delete(node)) return;
+      this.#givenUp.add(node);
+      this.askMore();
+    });
+    scanNode(this.#r, this.#request, node).then(
+      (answer) => {
+        patience.cancel();
+        this.#open--;
+        this.#expected.delete(node);
+        // A scan that may lack rows proves nothing about what is absent.
+        if (answer === null || answer.inDoubt) this.#givenUp.add(node);
+        else this.#scans.set(node, { node, ...answer });
+        this.askMore();
+      },
+      (error: unknown) => {
+        patience.cancel();
+        this.#ended = true;
+        this.#reject(error);
+      },
+    );
+  }
+
+  #end(gathered: Gathered): void {
+    this.#ended = true;
+    this.#resolve(gathered);
   }
 }
 
@@ -83,27 +146,27 @@ class Cover {
     this.#policy = policy;
   }
 
-  /** The nodes to ask next, nearest first and no more than needed; [] when all is covered, null when it cannot be. */
+  /** The nodes to ask beside those counted already, nearest first and no more than needed; null when none would do. */
   choose(
     candidates: readonly NodeId[],
-    answered: ReadonlyMap<NodeId, unknown>,
-    failed: ReadonlySet<NodeId>,
+    counted: Set<NodeId>,
+    givenUp: ReadonlySet<NodeId>,
   ): NodeId[] | null {
-    const counted = new Set(answered.keys());
     const chosen: NodeId[] = [];
-    if (this.missing(counted) === 0) return chosen;
+    let missing = this.missing(counted);
     for (const node of candidates) {
-      if (counted.has(node) || failed.has(node)) continue;
-      const before = this.missing(counted);
+      if (missing === 0) return chosen;
+      if (counted.has(node) || givenUp.has(node)) continue;
       counted.add(node);
-      if (this.missing(counted) === before) {
+      const left = this.missing(counted);
+      if (left === missing) {
         counted.delete(node);
         continue;
       }
       chosen.push(node);
-      if (this.missing(counted) === 0) return chosen;
+      missing = left;
     }
-    return null;
+    return missing === 0 ? chosen : null;
   }
 
   /** Acks that are still missing, added up over all units. */

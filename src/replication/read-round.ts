@@ -40,6 +40,8 @@ export class ReadRound implements Waiting {
   readonly #deadlineMs: number;
   #open = 0;
   #hedgeAtMs: number;
+  /** When a round that is lost stops waiting for those who are about to answer. */
+  #hurryUntilMs = Number.POSITIVE_INFINITY;
   #dataAsked = false;
   #stale = false;
   #resolve: ((result: ReadRoundResult) => void) | null = null;
@@ -58,7 +60,7 @@ export class ReadRound implements Waiting {
     this.#key = key;
     this.#requirement = requirement;
     this.#tally = new Tally(requirement);
-    this.#unasked = nearestFirst(r.membership, route.homes);
+    this.#unasked = nearestFirst(r, route.layout, route.homes);
     this.#deadlineMs = deadlineMs;
     this.#hedgeAtMs = deadlineMs;
     this.#settled = new Promise((resolve) => {
@@ -100,6 +102,7 @@ export class ReadRound implements Waiting {
       this.#close();
       return;
     }
+    if (nowMs >= this.#hurryUntilMs) this.#finish("lost");
     if (this.#resolve !== null && nowMs >= this.#hedgeAtMs && this.#askAnother(nowMs)) {
       this.#r.counters.hedgedReads++;
     }
@@ -187,11 +190,24 @@ export class ReadRound implements Waiting {
         }
         const outcome = this.#tally.outcome();
         if (outcome === "won") this.#finish("won");
-        else if (outcome === "lost" || this.#open === 0) this.#finish("lost");
-        else this.#r.sweeper.add(this);
+        else if (this.#open === 0) this.#finish("lost");
+        else {
+          if (outcome === "lost") this.#hurry(nowMs);
+          this.#r.sweeper.add(this);
+        }
       }
     }
     if (this.#resolve === null && this.#open === 0) this.#close();
+  }
+
+  /** Lost already, but the answer counts who answered: those who are about to are waited for, once, with patience. */
+  #hurry(nowMs: number): void {
+    if (this.#hurryUntilMs !== Number.POSITIVE_INFINITY) return;
+    let patienceMs = 0;
+    for (const node of this.#route.homes) {
+      patienceMs = Math.max(patienceMs, this.#r.patienceMs(node));
+    }
+    this.#hurryUntilMs = nowMs + patienceMs;
   }
 
   #finish(outcome: ReadRoundResult["outcome"]): void {

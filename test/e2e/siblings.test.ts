@@ -133,7 +133,7 @@ describe("two puts at two coordinators with the same stale context", () => {
       }
     }
     expect(shown.size).toBe(1);
-    expect(newest).toContain([...shown][0]);
+    expect(newest).toContain([...shown].join());
   });
 
   test("become one by a put with the context of the answer that showed both", async () => {
