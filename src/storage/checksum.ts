@@ -1,10 +1,12 @@
 import { equalBytes } from "../core/bytes.ts";
 import type { Hasher } from "../core/hasher.ts";
 import type { DiskRowHead } from "../env/disk.ts";
-import { writeMinted, writeU32 } from "./minted.ts";
+import { MINTED_BYTES, writeMinted, writeU32 } from "./row-bytes.ts";
 
-/** Namespace 4, partition 4, sequence 8, minted 1 + 26, key length 2. */
-const FIXED_BYTES = 45;
+/** Namespace 4, partition 4, sequence 8, minted 26, key length 2. */
+const MINTED_AT = 16;
+const KEY_LENGTH_AT = MINTED_AT + MINTED_BYTES;
+const FIXED_BYTES = KEY_LENGTH_AT + 2;
 const TWO_POW_32 = 2 ** 32;
 
 /**
@@ -29,11 +31,10 @@ export class RowChecksum {
     writeU32(bytes, 4, row.partition);
     writeU32(bytes, 8, Math.floor(row.sequence / TWO_POW_32));
     writeU32(bytes, 12, row.sequence);
-    bytes[16] = row.minted === null ? 0 : 1;
-    if (row.minted === null) bytes.fill(0, 17, 43);
-    else writeMinted(bytes, 17, row.minted);
-    bytes[43] = row.key.length >>> 8;
-    bytes[44] = row.key.length;
+    if (row.minted === null) bytes.fill(0, MINTED_AT, KEY_LENGTH_AT);
+    else writeMinted(bytes, MINTED_AT, row.minted);
+    bytes[KEY_LENGTH_AT] = row.key.length >>> 8;
+    bytes[KEY_LENGTH_AT + 1] = row.key.length;
     bytes.set(row.key, FIXED_BYTES);
     bytes.set(row.head, FIXED_BYTES + row.key.length);
     const { hi, lo } = this.#hasher.hash64(bytes.subarray(0, length));

@@ -2,7 +2,7 @@ import { assert } from "../core/assert.ts";
 import { EPOCH_LEASE, EPOCH_MAX } from "../core/limits.ts";
 import type { Disk } from "../env/disk.ts";
 import { EPOCH_LEASE_META } from "./meta-names.ts";
-import { writeU32 } from "./minted.ts";
+import { writeU32 } from "./row-bytes.ts";
 
 const LEASE_BYTES = 8;
 const TWO_POW_32 = 2 ** 32;

@@ -21,7 +21,7 @@ const LOG_BYTES_KEPT = 64 * 1024 * 1024;
 
 /**
  * One step per entry; entry n takes a database from version n to n + 1. Never change a step that was released.
- * - `record`: small columns stand first, so that a scan or a digest reads no overflow page of `body`. WITHOUT ROWID: one
+ * - `record`: `head` is packed (row-bytes.ts); small columns stand first, so that a scan or a digest reads no overflow page of `body`. WITHOUT ROWID: one
  *   tree, so a put writes one page and a scan in key order reads neighbours.
  * - `counter`: one row, written with each commit, so that usage and the sequence are exact after any stop without a count.
  */
@@ -31,8 +31,6 @@ const MIGRATIONS: readonly string[] = [
      key BLOB NOT NULL,
      partition INTEGER NOT NULL,
      sequence INTEGER NOT NULL,
-     minted BLOB,
-     head_sum BLOB NOT NULL,
      head BLOB NOT NULL,
      body BLOB NOT NULL,
      PRIMARY KEY (namespace, key)

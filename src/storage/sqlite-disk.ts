@@ -4,7 +4,6 @@ import {
   type DiskRow,
   type DiskRowHead,
   type DiskScan,
-  type Minted,
 } from "../env/disk.ts";
 import {
   type SqliteDatabase,
@@ -13,7 +12,7 @@ import {
   type SqliteStatement,
   type SqlRow,
 } from "../env/sqlite.ts";
-import { decodeMinted, encodeMinted } from "./minted.ts";
+import { LOCAL_BYTES, packHead, unpackHead } from "./row-bytes.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
@@ -160,9 +159,7 @@ export class SqliteDisk implements Disk {
       key,
       partition: row["partition"] as number,
       sequence: row["sequence"] as number,
-      minted: readMinted(row),
-      head: row["head"] as Uint8Array,
-      headSum: row["head_sum"] as Uint8Array,
+      ...unpackHead(row["head"] as Uint8Array),
       body: row["body"] as Uint8Array,
     };
   }
@@ -171,17 +168,7 @@ export class SqliteDisk implements Disk {
     const { namespace, key, head, body } = row;
     try {
       const old = this.#statements.size.get(namespace, key);
-      const minted = row.minted === null ? null : encodeMinted(row.minted);
-      this.#statements.put.run(
-        namespace,
-        key,
-        row.partition,
-        row.sequence,
-        minted,
-        row.headSum,
-        head,
-        body,
-      );
+      this.#statements.put.run(namespace, key, row.partition, row.sequence, packHead(row), body);
       this.#account(old, head.byteLength + body.byteLength);
       if (old === undefined) this.#rows++;
       if (row.sequence > this.#sequence) this.#sequence = row.sequence;
@@ -215,9 +202,7 @@ export class SqliteDisk implements Disk {
       key: row["key"] as Uint8Array,
       partition: row["partition"] as number,
       sequence: row["sequence"] as number,
-      minted: readMinted(row),
-      head: row["head"] as Uint8Array,
-      headSum: row["head_sum"] as Uint8Array,
+      ...unpackHead(row["head"] as Uint8Array),
     }));
   }
 
@@ -264,7 +249,7 @@ export class SqliteDisk implements Disk {
     if (check?.["quick_check"] !== "ok") return false;
     const count = this.#database
       .prepare(
-        `SELECT count(*) AS rows, ifnull(sum(length(head) + length(body)), 0) AS bytes,
+        `SELECT count(*) AS rows, ifnull(sum(length(head) - ${LOCAL_BYTES} + length(body)), 0) AS bytes,
            ifnull(max(sequence), 0) AS sequence FROM record`,
       )
       .get();
@@ -342,9 +327,4 @@ interface Counters {
   readonly bytes: number;
   readonly sequence: number;
   readonly clean: boolean;
-}
-
-function readMinted(row: SqlRow): Minted | null {
-  const bytes = row["minted"] as Uint8Array | null;
-  return bytes === null ? null : decodeMinted(bytes);
 }

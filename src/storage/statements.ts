@@ -1,4 +1,5 @@
 import type { SqliteDatabase, SqliteStatement } from "../env/sqlite.ts";
+import { LOCAL_BYTES } from "./row-bytes.ts";
 
 /** Every statement of the disk, prepared once for the life of the connection. */
 export interface Statements {
@@ -23,7 +24,7 @@ export interface Statements {
 export function prepareStatements(database: SqliteDatabase): Statements {
   const scan = (end: string, order: string): SqliteStatement =>
     database.prepare(
-      `SELECT key, partition, sequence, minted, head_sum, head FROM record
+      `SELECT key, partition, sequence, head FROM record
        WHERE namespace = ? AND key >= ?${end} ORDER BY key ${order} LIMIT ?`,
     );
   return {
@@ -32,12 +33,13 @@ export function prepareStatements(database: SqliteDatabase): Statements {
     rollback: database.prepare("ROLLBACK"),
     checkpoint: database.prepare("PRAGMA wal_checkpoint(PASSIVE)"),
     get: database.prepare(
-      "SELECT partition, sequence, minted, head_sum, head, body FROM record WHERE namespace = ? AND key = ?",
+      "SELECT partition, sequence, head, body FROM record WHERE namespace = ? AND key = ?",
     ),
     size: database.prepare(
-      "SELECT length(head) + length(body) AS bytes FROM record WHERE namespace = ? AND key = ?",
+      `SELECT length(head) - ${LOCAL_BYTES} + length(body) AS bytes FROM record
+       WHERE namespace = ? AND key = ?`,
     ),
-    put: database.prepare("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+    put: database.prepare("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?)"),
     delete: database.prepare("DELETE FROM record WHERE namespace = ? AND key = ?"),
     scan: [
       scan("", "ASC"),
