@@ -80,9 +80,17 @@ export class SimDisk {
     this.#clean = true;
   }
 
-  /** Every committed row, in no particular order, for the checkers. */
+  /** Every row, those of an open transaction included, in no particular order, for the checkers. */
   rows(): readonly DiskRow[] {
     return [...this.#rows.values()];
+  }
+
+  row(namespace: number, key: Uint8Array): DiskRow | undefined {
+    return this.#rows.get(rowId(namespace, key));
+  }
+
+  meta(name: string): Uint8Array | undefined {
+    return this.#meta.get(name);
   }
 
   #makeHandle(uncleanStop: boolean): SimDiskHandle {

@@ -1,0 +1,123 @@
+/**
+ * Each answer by itself: is it one that api.md allows, does it show only what was written, does its context say no more than
+ * the answer showed, and does a strict read reflect what a majority had acknowledged before it began (reliability.md 2.3)?
+ */
+import { covers } from "../../../src/core/context.ts";
+import { majorityOf } from "../../../src/core/consistency.ts";
+import type { Context } from "../../../src/core/version.ts";
+import type { Op } from "../history.ts";
+import type { KeyState, Ledger } from "../ledger.ts";
+import type { Report } from "./report.ts";
+
+export interface ReadAnswer {
+  readonly status: number;
+  /** The writes whose values were shown. */
+  readonly values: readonly number[];
+  readonly context: Context | null;
+  /** What Gyre-Siblings and Gyre-Deleted-Siblings counted. */
+  readonly live: number;
+  readonly deleted: number;
+}
+
+export function judgeRead(
+  ledger: Ledger,
+  report: Report,
+  op: Op,
+  key: KeyState,
+  answer: ReadAnswer,
+): void {
+  judgeValues(ledger, report, op, key, answer.values);
+  if (answer.context !== null) judgeContext(ledger, report, op, key, answer, answer.context);
+  else if (answer.values.length > 0) {
+    report("honest-answers", `get ${op.id} of ${key.name} shows a value without a context`);
+  }
+  if (op.needed >= majorityOf(key.homes.length)) judgeStrict(report, op, key, answer);
+}
+
+function judgeValues(
+  ledger: Ledger,
+  report: Report,
+  op: Op,
+  key: KeyState,
+  values: readonly number[],
+): void {
+  for (const id of values) {
+    const write = ledger.ops[id];
+    if (write === undefined || write.key !== key.name || write.kind !== "put") {
+      report("phantom", `get ${op.id} of ${key.name} shows a value that nobody put there`);
+    } else if (write.status === "fail") {
+      report("phantom", `get ${op.id} of ${key.name} shows op ${id}, which had been refused`);
+    }
+  }
+  if (new Set(values).size !== values.length) {
+    report("duplicates", `get ${op.id} of ${key.name} shows one value twice`);
+  }
+}
+
+/** Its holder may replace all that the context covers: every sibling it speaks of must have been shown or counted. */
+function judgeContext(
+  ledger: Ledger,
+  report: Report,
+  op: Op,
+  key: KeyState,
+  answer: ReadAnswer,
+  context: Context,
+): void {
+  const spokenOf = ledger.maximal(key, context);
+  if (spokenOf.length > answer.live + answer.deleted) {
+    const ids = spokenOf.map((mint) => mint.op).join(" ");
+    report(
+      "contexts",
+      `the context of get ${op.id} of ${key.name} covers ops ${ids}, but counts ${answer.live} + ${answer.deleted} siblings`,
+    );
+  }
+  for (const id of answer.values) {
+    const mints = key.mintsOf.get(id) ?? [];
+    if (mints.some((mint) => covers(context, mint.dot))) continue;
+    report("contexts", `get ${op.id} of ${key.name} shows op ${id}, its context does not`);
+  }
+}
+
+function judgeStrict(report: Report, op: Op, key: KeyState, answer: ReadAnswer): void {
+  for (const write of key.strong.slice(0, op.mark)) {
+    for (const mint of key.mintsOf.get(write.id) ?? []) {
+      if (answer.context !== null && covers(answer.context, mint.dot)) continue;
+      report(
+        "strict-reads",
+        `get ${op.id} (${op.terms}) of ${key.name} does not reflect op ${write.id}, acknowledged at ${write.endMs} by ${write.acks}`,
+      );
+    }
+    for (const id of answer.values) {
+      if (write.past?.has(id) !== true) continue;
+      report("strict-reads", `get ${op.id} of ${key.name} shows op ${id}, which op ${write.id} had replaced`);
+    }
+  }
+}
+
+/** A put's context may cover what its client had seen and the put itself, nothing else: "mine but not yours". */
+export function judgeWriteContext(
+  report: Report,
+  op: Op,
+  key: KeyState,
+  context: Context,
+): void {
+  for (const mint of key.dots.covered(context)) {
+    if (mint.op === op.id || op.past?.has(mint.op) === true) continue;
+    report(
+      "contexts",
+      `the answer to op ${op.id} of ${key.name} has a context over op ${mint.op}, which its client has not seen`,
+    );
+  }
+}
+
+const STATUSES: Readonly<Record<string, readonly number[]>> = {
+  put: [204, 409, 412, 503, 507],
+  delete: [204, 409, 412, 503, 507],
+  get: [200, 300, 404, 503],
+  list: [200, 503],
+};
+
+export function judgeStatus(report: Report, kind: string, status: number, what: string): void {
+  if (STATUSES[kind]?.includes(status) === true) return;
+  report("honest-answers", `${what} was answered ${status}`);
+}

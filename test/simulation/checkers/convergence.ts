@@ -1,0 +1,29 @@
+/** When the world has healed: every home of a key holds the same bytes, nobody else holds any, nobody is in doubt. */
+import { bytesToHex, utf8Decode } from "../../../src/core/bytes.ts";
+import type { DiskRow } from "../../../src/env/disk.ts";
+import type { KeyState } from "../ledger.ts";
+import type { World } from "../world.ts";
+
+function textOf(row: DiskRow | undefined): string {
+  return row === undefined ? "-" : `${bytesToHex(row.head)}/${bytesToHex(row.body)}`;
+}
+
+/** What keeps a key from being converged; null when nothing does. */
+export function divergence(world: World, key: KeyState): string | null {
+  const rows = key.homes.map((home) => textOf(world.node(home).rowOf(key.name)));
+  const rotten = key.homes.find((home) => world.ledger.rotten.has(`${home}/${key.name}`));
+  if (rotten !== undefined) return `${key.name} is unreadable at node ${rotten}`;
+  if (new Set(rows).size === 1) return null;
+  const lengths = key.homes.map((home, i) => `${home}: ${rows[i]?.length ?? 0}`);
+  return `${key.name} differs between its homes (${lengths.join(", ")})`;
+}
+
+export function judgeStrayRows(world: World): void {
+  for (const node of world.nodes) {
+    for (const row of node.disk.rows()) {
+      const key = world.ledger.keys.get(utf8Decode(row.key));
+      if (key?.homes.includes(node.index) === true) continue;
+      world.violate("convergence", `node ${node.index} holds a row of ${utf8Decode(row.key)}`);
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/** What clients did and were told. A timeout or a 503 is `info`: it may have taken effect or may yet; only a certain refusal is
+ * `fail` (research/reliability.md 2.0). */
+
+export type OpKind = "put" | "delete" | "get" | "list";
+export type OpStatus = "pending" | "ok" | "fail" | "info";
+
+/** One write or read of one key; a batch is as many of them. Also the identity (vid) of the value a write brings. */
+export interface Op {
+  readonly id: number;
+  readonly kind: OpKind;
+  readonly key: string;
+  readonly node: number;
+  readonly startMs: number;
+  /** The query of the call, such as `consistency=all`. */
+  readonly terms: string;
+  /** What the client has seen of the key: ids of writes, from the answer that its context came with. Null for blind. */
+  readonly seen: ReadonlySet<number> | null;
+  /** If-Match or If-None-Match without a context: the coordinator's own read decides what it replaces. */
+  readonly conditional: boolean;
+  /** Home replicas that must answer a read, 0 where that is not known. */
+  readonly needed: number;
+  /** How many strongly acknowledged writes of the key there were when a read began. */
+  readonly mark: number;
+  endMs: number;
+  status: OpStatus;
+  httpStatus: number;
+  /** The ids of all writes that this one replaces, whoever wrote them: known once its dot is minted. */
+  past: ReadonlySet<number> | null;
+  /** Home replicas that had made it durable before it was acknowledged. */
+  acks: number;
+}
+
+/** Values name their write, so that a checker can tell whose they are: `v<id>:` and padding. */
+export function valueOf(id: number, bytes: number): string {
+  return `v${id}:`.padEnd(bytes, "x");
+}
+
+/** The write behind a value, -1 when no write of a run can have stored it. */
+export function idOfValue(text: string): number {
+  const id = /^v(\d+):x*$/.exec(text)?.[1];
+  return id === undefined ? -1 : Number(id);
+}
+
+export function idempotencyKeyOf(id: number): string {
+  return `op-${id}`;
+}

@@ -1,0 +1,244 @@
+/**
+ * The truth of a run, from both ends: what clients did (the history) and what every disk was told (the observers). Checkers
+ * read it; the faults ask it what may be damaged without breaking the promises' own conditions.
+ */
+import { utf8Decode } from "../../src/core/bytes.ts";
+import { decodeRecord } from "../../src/core/record-codec.ts";
+import type { CausalRecord, Context, Sibling } from "../../src/core/version.ts";
+import type { DiskRow } from "../../src/env/disk.ts";
+import { DotBook, type Mint } from "./checkers/dot-reuse.ts";
+import type { Report } from "./checkers/report.ts";
+import { idOfValue, type Op } from "./history.ts";
+import type { DiskObserver } from "./observed-disk.ts";
+
+export interface KeyState {
+  readonly name: string;
+  /** Home replicas, by node number: they never change in this floor of the simulator. */
+  homes: readonly number[];
+  readonly dots: DotBook;
+  /** Acknowledged writes, and those that a majority of the homes had stored, in the order of their answers. */
+  readonly acked: Op[];
+  readonly strong: Op[];
+  /** The dots of a write; one, unless something is wrong. */
+  readonly mintsOf: Map<number, Mint[]>;
+}
+
+interface Pending {
+  readonly mints: { readonly key: KeyState; readonly mint: Mint }[];
+  readonly contexts: { readonly key: KeyState; readonly context: Context }[];
+  /** Rows that would be readable again after the commit. */
+  readonly healed: string[];
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+export class Ledger {
+  readonly ops: Op[] = [];
+  readonly keys = new Map<string, KeyState>();
+  /** Rows that were made unreadable: `node/key`. */
+  readonly rotten = new Set<string>();
+  /** Told of each committed row. */
+  onCommitted: (node: number, key: KeyState, context: Context) => void = () => undefined;
+  readonly #report: Report;
+  readonly #count: (state: string) => void;
+  readonly #pending = new Map<number, Pending>();
+  readonly #byDigest = new Map<string, number>();
+
+  constructor(parts: {
+    readonly report: Report;
+    readonly count: (state: string) => void;
+  }) {
+    this.#report = parts.report;
+    this.#count = parts.count;
+  }
+
+  addKey(name: string): KeyState {
+    const key: KeyState = {
+      name,
+      homes: [],
+      dots: new DotBook(name, this.#report),
+      acked: [],
+      strong: [],
+      mintsOf: new Map(),
+    };
+    this.keys.set(name, key);
+    return key;
+  }
+
+  /** How a tombstone, which has no value, tells whose it is. */
+  registerDigest(digest: string, op: number): void {
+    this.#byDigest.set(digest, op);
+  }
+
+  key(name: string): KeyState {
+    const key = this.keys.get(name);
+    if (key === undefined) throw new Error(`The simulator knows no key ${name}`);
+    return key;
+  }
+
+  op(id: number): Op {
+    const op = this.ops[id];
+    if (op === undefined) throw new Error(`The history has no operation ${id}`);
+    return op;
+  }
+
+  /** True while this node has written something that is not committed. */
+  hasUncommittedMint(node: number): boolean {
+    return (this.#pending.get(node)?.mints.length ?? 0) > 0;
+  }
+
+  observerFor(node: number): DiskObserver {
+    return {
+      wrote: (row, old) => this.#wrote(node, row, old),
+      committed: () => this.#committed(node),
+      rolledBack: () => this.rolledBack(node),
+    };
+  }
+
+  /** The open transaction of this node never was: a full disk, or a crash. */
+  rolledBack(node: number): void {
+    for (const { key, mint } of this.#pending.get(node)?.mints ?? []) {
+      key.dots.forget(mint);
+      key.mintsOf.delete(mint.op);
+      this.op(mint.op).past = null;
+    }
+    for (const place of this.#pending.get(node)?.healed ?? []) this.rotten.add(place);
+    this.#pending.delete(node);
+  }
+
+  /** Which write a sibling is of; -1 when it is nobody's. */
+  opOf(sibling: Sibling): number {
+    if (sibling.deleted) return this.#byDigest.get(sibling.idempotencyKey) ?? -1;
+    return sibling.value === null ? -1 : idOfValue(utf8Decode(sibling.value));
+  }
+
+  /** All writes that a context covers. */
+  seenBy(key: KeyState, context: Context): Set<number> {
+    const seen = new Set<number>();
+    for (const mint of key.dots.covered(context)) {
+      seen.add(mint.op);
+      for (const id of this.op(mint.op).past ?? NONE) seen.add(id);
+    }
+    return seen;
+  }
+
+  /** Of all writes that a context covers, those that none of the others replaces: the siblings it speaks of. */
+  maximal(key: KeyState, context: Context): Mint[] {
+    const covered = key.dots.covered(context);
+    const replaced = new Set<number>();
+    for (const mint of covered) {
+      for (const id of this.op(mint.op).past ?? NONE) replaced.add(id);
+    }
+    return covered.filter((mint) => !replaced.has(mint.op));
+  }
+
+  #wrote(node: number, row: DiskRow, old: DiskRow | undefined): void {
+    const key = this.keys.get(utf8Decode(row.key));
+    if (key === undefined) return;
+    const record = decodeRecord(row.head, row.body);
+    const place = `${node}/${key.name}`;
+    const before =
+      old === undefined || this.rotten.has(place) ? null : decodeRecord(old.head, old.body);
+    const pending = this.#pendingOf(node);
+    if (this.rotten.delete(place)) {
+      pending.healed.push(place);
+      this.#count("unreadable row written anew");
+    }
+    if (record.siblings.length > 1) this.#count("siblings");
+    pending.contexts.push({ key, context: record.context });
+    for (const sibling of record.siblings) {
+      const id = this.opOf(sibling);
+      if (id < 0) {
+        this.#report("phantom", `node ${node} stores a sibling of ${key.name} that nobody wrote`);
+        continue;
+      }
+      const mint = key.dots.wrote(node, row, sibling, id);
+      if (mint === null) continue;
+      pending.mints.push({ key, mint });
+      this.#minted(key, mint, record, before, old !== undefined);
+    }
+  }
+
+  /** What the write that brought this dot replaces, and whether its client may have wanted that. */
+  #minted(
+    key: KeyState,
+    mint: Mint,
+    record: CausalRecord,
+    before: CausalRecord | null,
+    existed: boolean,
+  ): void {
+    const op = this.op(mint.op);
+    const mints = key.mintsOf.get(op.id);
+    if (mints === undefined) key.mintsOf.set(op.id, [mint]);
+    else {
+      mints.push(mint);
+      this.#report("duplicates", `op ${op.id} of ${key.name} was executed ${mints.length} times`);
+    }
+    if (op.status === "fail") {
+      this.#report("honest-answers", `op ${op.id} of ${key.name} took effect after it was refused`);
+    }
+    if (existed && mint.dot.counter === 1) this.#count("new epoch on a row that existed");
+    op.past = this.#pastOf(key, op, mint, record, before);
+    for (const sibling of before?.siblings ?? []) {
+      const lost = this.opOf(sibling);
+      const kept = record.siblings.some((other) => this.opOf(other) === lost);
+      if (kept || op.past.has(lost)) continue;
+      this.#report(
+        "unseen-replaced",
+        `op ${op.id} of ${key.name} replaced op ${lost}, which its client had not seen`,
+      );
+    }
+  }
+
+  #pastOf(
+    key: KeyState,
+    op: Op,
+    mint: Mint,
+    record: CausalRecord,
+    before: CausalRecord | null,
+  ): ReadonlySet<number> {
+    if (op.seen !== null) return op.seen;
+    if (!op.conditional && before !== null) {
+      const past = new Set<number>();
+      for (const sibling of before.siblings) this.#addWithPast(past, this.opOf(sibling));
+      return past;
+    }
+    // Its coordinator read for it, or had a good copy of an unreadable row in its cache: what it replaces is all that its
+    // context covers and that does not stand beside it.
+    const past = new Set<number>();
+    for (const covered of key.dots.covered(record.context)) past.add(covered.op);
+    for (const sibling of record.siblings) past.delete(this.opOf(sibling));
+    past.delete(mint.op);
+    return past;
+  }
+
+  #addWithPast(past: Set<number>, id: number): void {
+    if (id < 0) return;
+    past.add(id);
+    for (const earlier of this.op(id).past ?? NONE) past.add(earlier);
+  }
+
+  #committed(node: number): void {
+    const pending = this.#pending.get(node);
+    if (pending === undefined) return;
+    this.#pending.delete(node);
+    for (const { key, mint } of pending.mints) {
+      key.dots.committed(mint);
+      if (this.op(mint.op).status !== "fail") continue;
+      this.#report("honest-answers", `op ${mint.op} of ${key.name} was stored after it was refused`);
+    }
+    for (const { key, context } of pending.contexts) {
+      key.dots.show(context);
+      this.onCommitted(node, key, context);
+    }
+  }
+
+  #pendingOf(node: number): Pending {
+    let pending = this.#pending.get(node);
+    if (pending === undefined) {
+      pending = { mints: [], contexts: [], healed: [] };
+      this.#pending.set(node, pending);
+    }
+    return pending;
+  }
+}

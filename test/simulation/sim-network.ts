@@ -1,0 +1,175 @@
+/**
+ * The network between nodes: it delays by a region matrix, loses requests and answers, duplicates, reorders (each message
+ * has a delay of its own) and is cut in one direction or both. It never changes a byte: peers authenticate what they send.
+ */
+import type { PeerRequest, PeerResponse, Transport } from "../../src/env/transport.ts";
+import { TransportError } from "../../src/env/transport.ts";
+import type { VirtualClock } from "../support/virtual-clock.ts";
+import type { NetworkOptions } from "./options.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import type { SimProcess } from "./sim-process.ts";
+import type { Trace } from "./trace.ts";
+
+export interface NetworkParts {
+  readonly clock: VirtualClock;
+  readonly random: SeededRandom;
+  readonly options: NetworkOptions;
+  readonly trace: Trace;
+  /** The living process behind a node's address; undefined when it is down. */
+  readonly processAt: (index: number) => SimProcess | undefined;
+  readonly regionOf: (index: number) => number;
+  readonly count: (event: string) => void;
+}
+
+interface Call {
+  readonly from: SimProcess;
+  readonly to: number;
+  readonly request: PeerRequest;
+  done: boolean;
+  readonly resolve: (response: PeerResponse) => void;
+  readonly reject: (error: TransportError) => void;
+}
+
+/** One message in so many of the slow ones takes this many times its delay. */
+const SLOW_FACTOR = 20;
+
+export function peerUrlOf(index: number): string {
+  return `http://node-${index}:7071`;
+}
+
+export class SimNetwork {
+  readonly #parts: NetworkParts;
+  readonly #cut = new Set<string>();
+  #faulty = false;
+  messages = 0;
+
+  constructor(parts: NetworkParts) {
+    this.#parts = parts;
+  }
+
+  /** Nothing that `from` sends reaches `to` any more, until the cuts are mended. */
+  cut(from: number, to: number): void {
+    this.#cut.add(`${from}>${to}`);
+  }
+
+  mend(from: number, to: number): void {
+    this.#cut.delete(`${from}>${to}`);
+  }
+
+  get cuts(): number {
+    return this.#cut.size;
+  }
+
+  /** Until now, while the cluster formed, the network was clean. */
+  beginFaults(): void {
+    this.#faulty = true;
+  }
+
+  /** From now on every message arrives once, after its ordinary delay. */
+  heal(): void {
+    this.#faulty = false;
+    this.#cut.clear();
+  }
+
+  transportFor(from: SimProcess): Transport {
+    return {
+      call: (request) =>
+        new Promise((resolve, reject) => {
+          // A dead process waits for ever.
+          if (!from.alive) return;
+          const to = Number(/node-(\d+):/.exec(request.url)?.[1] ?? "-1");
+          this.#send({ from, to, request, done: false, resolve, reject });
+          from.sent();
+        }),
+    };
+  }
+
+  #send(call: Call): void {
+    const { clock, random, options, trace, count } = this.#parts;
+    const { from, to, request } = call;
+    this.messages++;
+    const id = this.messages;
+    clock.after(request.timeoutMs, () => this.#fail(call, true, "no answer in time"));
+    const lost = this.#isCut(from.index, to) || (this.#faulty && random.chance(options.loseRequest));
+    const delayMs = this.#delayMs(from.index, to);
+    trace.add(
+      clock.monotonicMs(),
+      `m${id} ${from.index}>${to} ${request.path} ${request.body.length} ${lost ? "lost" : delayMs}`,
+    );
+    if (lost) {
+      count("message lost");
+      return;
+    }
+    clock.after(delayMs, () => this.#arrive(call, id));
+    if (this.#faulty && random.chance(options.duplicate)) {
+      count("message duplicated");
+      clock.after(this.#delayMs(from.index, to) * 2, () => this.#arrive(call, id));
+    }
+  }
+
+  #arrive(call: Call, id: number): void {
+    const { clock, trace } = this.#parts;
+    const target = this.#parts.processAt(call.to);
+    if (target === undefined) {
+      const backMs = this.#delayMs(call.to, call.from.index);
+      clock.after(backMs, () => this.#fail(call, false, "connection refused"));
+      return;
+    }
+    target.deliver(() => {
+      const { path, auth, body } = call.request;
+      // A listener reads into memory of its own.
+      target.peer({ path, auth, body: body.slice() }).then(
+        (response) => this.#answer(call, target, response, id),
+        (error: unknown) => trace.add(clock.monotonicMs(), `m${id} handler rejected ${error}`),
+      );
+    });
+  }
+
+  #answer(call: Call, target: SimProcess, response: PeerResponse, id: number): void {
+    const { clock, random, options, trace, count } = this.#parts;
+    if (!target.alive || call.done) return;
+    target.sent();
+    const lost =
+      this.#isCut(call.to, call.from.index) || (this.#faulty && random.chance(options.loseAnswer));
+    const delayMs = this.#delayMs(call.to, call.from.index);
+    trace.add(
+      clock.monotonicMs(),
+      `m${id} answer ${response.status} ${response.body.length} ${lost ? "lost" : delayMs}`,
+    );
+    if (lost) {
+      count("answer lost");
+      return;
+    }
+    clock.after(delayMs, () => {
+      if (!call.from.alive || call.done) return;
+      call.from.deliver(() => {
+        if (call.done) return;
+        call.done = true;
+        call.resolve({ ...response, body: response.body.slice() });
+      });
+    });
+  }
+
+  #fail(call: Call, sent: boolean, why: string): void {
+    if (call.done || !call.from.alive) return;
+    call.done = true;
+    call.reject(new TransportError(`simulated: ${why}`, { sent }));
+  }
+
+  #isCut(from: number, to: number): boolean {
+    return this.#cut.size > 0 && this.#cut.has(`${from}>${to}`);
+  }
+
+  #delayMs(from: number, to: number): number {
+    const { random, options, regionOf, count } = this.#parts;
+    const base = options.farMs[regionOf(from)]?.[regionOf(to)] ?? options.nearMs;
+    const u = random.fraction();
+    // Long tails without Math.log: the cube of a fraction is mostly small and now and then near one.
+    let delayMs = base * (1 + options.jitter * u * u * u);
+    if (this.#faulty && options.slowOneIn > 0 && random.below(options.slowOneIn) === 0) {
+      delayMs *= SLOW_FACTOR;
+      count("message delayed");
+    }
+    return delayMs;
+  }
+}

@@ -1,0 +1,43 @@
+/** One node of the world: what outlives its processes (disk, identity, boot counter) and the process that runs now. */
+import { utf8Encode } from "../../src/core/bytes.ts";
+import { type ClusterId, type NodeId, parseNodeId } from "../../src/core/ids.ts";
+import type { DiskRow } from "../../src/env/disk.ts";
+import { SimDisk } from "./sim-disk.ts";
+import type { SimProcess } from "./sim-process.ts";
+
+/** The id of the namespace `default`. */
+export const NAMESPACE = 1;
+
+export class SimNode {
+  readonly index: number;
+  readonly id: NodeId;
+  readonly region: number;
+  readonly disk = new SimDisk();
+  clusterId: ClusterId | undefined;
+  incarnation = 0;
+  /** The database was lost and no process has found that out yet. */
+  forgotten = false;
+  process: SimProcess | null = null;
+  restarts = 0;
+
+  constructor(index: number, region: number) {
+    this.index = index;
+    this.region = region;
+    // In no order that has to do with the number: placement and tie-breaks go by id.
+    const text = ((index * 0x9e3779b1) >>> 0).toString(16).padStart(8, "0");
+    this.id = parseNodeId(text.repeat(3) + index.toString(16).padStart(8, "0"));
+  }
+
+  get alive(): boolean {
+    return this.process?.alive === true;
+  }
+
+  /** A lost database that has not heard enough of the others yet; false for one that is down and was whole. */
+  get inDoubt(): boolean {
+    return this.forgotten || this.disk.meta("in-doubt") !== undefined;
+  }
+
+  rowOf(key: string): DiskRow | undefined {
+    return this.disk.row(NAMESPACE, utf8Encode(key));
+  }
+}

@@ -1,0 +1,124 @@
+/** One run of one node: what dies with a kill. The disk and the identity outlive it (sim-node.ts). */
+import type { PeerHandler } from "../../src/env/transport.ts";
+import type { GyreNode } from "../../src/node.ts";
+import { NodeClock, type VirtualClock } from "../support/virtual-clock.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+
+/** Where in its next turn an armed process dies. */
+export type CrashPoint = "before-commit" | "after-send";
+
+export interface ProcessParts {
+  readonly index: number;
+  readonly clock: VirtualClock;
+  readonly random: SeededRandom;
+  readonly wallOffsetMs: number;
+  readonly driftPpm: number;
+  /** What arrives within so long is handled in one turn. */
+  readonly turnMs: number;
+  /** Called when the armed point is reached; it must kill the process. */
+  readonly onCrashPoint: (point: CrashPoint) => void;
+  /** True when the open turn holds a write: a crash elsewhere would prove nothing. */
+  readonly hasUncommitted: () => boolean;
+}
+
+export class SimProcess {
+  readonly index: number;
+  readonly clock: NodeClock;
+  alive = true;
+  /** It has once been stalled: its answers may be late. */
+  stalled = false;
+  node: GyreNode | null = null;
+  readonly #parts: ProcessParts;
+  readonly #inbox: (() => void)[] = [];
+  #armed: CrashPoint | null = null;
+  #sendsLeft = 0;
+
+  constructor(parts: ProcessParts) {
+    this.index = parts.index;
+    this.#parts = parts;
+    this.clock = new TurnClock(parts.clock, parts.wallOffsetMs, parts.driftPpm, () =>
+      this.#turnEnds(),
+    );
+  }
+
+  get peer(): PeerHandler {
+    const { node } = this;
+    if (node === null) throw new Error("A process that has not started was called");
+    return node.peer;
+  }
+
+  /** Runs `act` in a turn of this process, with all else that arrives at about the same time. */
+  deliver(act: () => void): void {
+    const { random, turnMs } = this.#parts;
+    if (turnMs === 0) {
+      this.clock.after(0, act);
+      return;
+    }
+    this.#inbox.push(act);
+    if (this.#inbox.length > 1) return;
+    this.clock.after(random.between(0, turnMs), () => {
+      for (const next of this.#inbox.splice(0)) next();
+    });
+  }
+
+  /** The next time the process reaches the point it dies there. */
+  arm(point: CrashPoint, sends = 1): void {
+    this.#armed = point;
+    this.#sendsLeft = sends;
+  }
+
+  disarm(): void {
+    this.#armed = null;
+  }
+
+  /** The network tells that this process has just sent something. */
+  sent(): void {
+    if (this.#armed !== "after-send" || --this.#sendsLeft > 0) return;
+    this.#crash("after-send");
+  }
+
+  /** Nothing of it runs for so long, as in a long pause of the garbage collector or of the machine. */
+  stall(durationMs: number): void {
+    this.stalled = true;
+    this.clock.stall(durationMs);
+  }
+
+  kill(): void {
+    this.alive = false;
+    this.clock.kill();
+  }
+
+  /** False when the process died before its end of turn could run. */
+  #turnEnds(): boolean {
+    if (this.#armed === "before-commit" && this.#parts.hasUncommitted()) {
+      this.#crash("before-commit");
+    }
+    return this.alive;
+  }
+
+  #crash(point: CrashPoint): void {
+    this.#armed = null;
+    this.#parts.onCrashPoint(point);
+  }
+}
+
+/** The ends of turns are where commits happen: the place just before them is where a kill hurts most. */
+class TurnClock extends NodeClock {
+  readonly #turnEnds: () => boolean;
+
+  constructor(
+    clock: VirtualClock,
+    wallOffsetMs: number,
+    driftPpm: number,
+    turnEnds: () => boolean,
+  ) {
+    super(clock, wallOffsetMs, driftPpm);
+    this.#turnEnds = turnEnds;
+  }
+
+  override endOfTurn(act: () => void): void {
+    super.endOfTurn(() => {
+      if (this.#turnEnds()) act();
+    });
+  }
+}

@@ -1,0 +1,402 @@
+/** The clients: they read, write with what they have seen, write blindly, delete, list and batch, at nodes of their choice. */
+import type { Env } from "../../src/env/env.ts";
+import { Keyring } from "../../src/cluster/keyring.ts";
+import { majorityOf } from "../../src/core/consistency.ts";
+import { type Key, makeKey } from "../../src/core/key.ts";
+import { parseNamespaceId } from "../../src/core/ids.ts";
+import type { Context } from "../../src/core/version.ts";
+import { digest128 } from "../../src/http/put-request.ts";
+import { Tokens } from "../../src/http/tokens.ts";
+import { systemCrypto } from "../../runtimes/shared/system-crypto.ts";
+import { judgeRead, judgeStatus, judgeWriteContext } from "./checkers/answers.ts";
+import { judgeList } from "./checkers/lists.ts";
+import {
+  batchAnswersOf,
+  batchRequest,
+  type KeyAnswer,
+  keyAnswerOf,
+  readRequest,
+  urlOf,
+  writeRequest,
+} from "./client-call.ts";
+import { idempotencyKeyOf, type Op, type OpKind } from "./history.ts";
+import type { KeyState } from "./ledger.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+import type { SimProcess } from "./sim-process.ts";
+import { readTerms, writeTerms } from "./terms.ts";
+import { SECRET, type World } from "./world.ts";
+
+/** What a client holds of a key: the newest answer that gave it a context. */
+interface Known {
+  readonly token: string;
+  readonly seen: ReadonlySet<number>;
+  readonly etag: string | null;
+}
+
+type Client = Map<string, Known>;
+
+/** Sees the answer at once, in its own turn, and returns what is to be done in the order of operations. */
+type Judge = (response: Response, body: string) => () => void;
+
+/** Patience beyond the node's own deadline: what is not answered by then never will be. */
+const GRACE_MS = 1_000;
+
+export class Workload {
+  readonly #world: World;
+  readonly #random: SeededRandom;
+  readonly #tokens: Tokens;
+  readonly #coreKeys = new Map<string, Key>();
+  readonly #clients: Client[] = [];
+  /** Answers of this moment, by operation: judged in the order of the operations, not of the runtime's promise jobs. */
+  /** Who waits for an operation that may never be answered. */
+  readonly #onGivenUp = new Map<number, () => void>();
+  #finished: { readonly order: number; readonly act: () => void }[] = [];
+  #open = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#random = world.fork();
+    const env = { crypto: systemCrypto, clock: world.clock } as Partial<Env> as Env;
+    this.#tokens = new Tokens(env, new Keyring(systemCrypto, [SECRET]));
+    for (let i = 0; i < world.options.workload.keys; i++) {
+      const name = `key-${i}`;
+      world.ledger.addKey(name);
+      this.#coreKeys.set(name, makeKey(world.hasher, parseNamespaceId(1), name));
+    }
+    for (let i = 0; i < world.options.workload.clients; i++) this.#clients.push(new Map());
+  }
+
+  /** Operations that have been neither answered nor given up. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** Schedules all operations over the next `durationMs`. */
+  schedule(durationMs: number): void {
+    const { options, clock } = this.#world;
+    let left = options.workload.operations;
+    while (left > 0) {
+      const burst = Math.min(left, this.#random.integer(1, options.workload.burst));
+      left -= burst;
+      const atMs = this.#random.between(0, durationMs);
+      const hot = this.#random.chance(0.5) ? this.#pickKey() : null;
+      for (let i = 0; i < burst; i++) clock.after(atMs, () => this.#startOne(hot));
+    }
+  }
+
+  #startOne(hot: KeyState | null): void {
+    const node = this.#pickNode();
+    if (node === null) return;
+    const key = hot ?? this.#pickKey();
+    const client = this.#random.pick(this.#clients);
+    switch (this.#random.weighted(this.#world.options.workload.mix)) {
+      case 0:
+        return this.#write("put", key, node, client, null);
+      case 1:
+        return this.#write("put", key, node, client, this.#knownOf(client, key));
+      case 2: {
+        const blind = this.#random.chance(0.3);
+        return this.#write("delete", key, node, client, blind ? null : this.#knownOf(client, key));
+      }
+      case 3:
+        return this.read(key, node, readTerms(this.#random, key.homes.length), client);
+      case 4:
+        return this.#list(node);
+      case 5:
+        return this.#batch(node, client);
+      default:
+        return this.#conditional(key, node, client);
+    }
+  }
+
+  /** A get; `client` remembers its context, `then` sees the answer. */
+  read(
+    key: KeyState,
+    node: number,
+    terms: { readonly query: string; readonly needed: number },
+    client: Client = new Map(),
+    then: (answer: KeyAnswer | null) => void = () => undefined,
+  ): void {
+    const op = this.#begin("get", key, node, terms.query, null, false, terms.needed);
+    const request = readRequest(op);
+    this.#callInTurn(op, request, (response, body) => {
+      const answer = keyAnswerOf(response, body, true, (token) => this.#readToken(key, token));
+      this.#checkDurable(key, answer, `get ${op.id}`);
+      return () => {
+        this.#readDone(op, key, client, answer);
+        then(answer);
+      };
+    });
+    this.#onGivenUp.set(op.id, () => then(null));
+  }
+
+  #write(
+    kind: "put" | "delete",
+    key: KeyState,
+    node: number,
+    client: Client,
+    known: Known | null,
+    condition: { readonly name: string; readonly value: string } | null = null,
+  ): void {
+    const { workload } = this.#world.options;
+    const terms = writeTerms(this.#random, key.homes.length);
+    const seen = known?.seen ?? null;
+    const op = this.#begin(kind, key, node, terms, seen, condition !== null, 0);
+    const request = writeRequest(op, {
+      bytes: this.#random.chance(workload.largeValues) ? 2_500 : 0,
+      token: known?.token ?? null,
+      ttlSeconds:
+        kind === "put" && this.#random.chance(workload.expiring)
+          ? this.#random.integer(1, 3_000) / 1_000
+          : 0,
+      condition,
+    });
+    this.#call([op], request, (response, body) => {
+      const answer = keyAnswerOf(response, body, false, (token) => this.#readToken(key, token));
+      this.#checkDurable(key, answer, `the answer to op ${op.id}`);
+      return () => this.#writeDone(op, key, client, answer);
+    });
+  }
+
+  #conditional(key: KeyState, node: number, client: Client): void {
+    const etag = client.get(key.name)?.etag ?? null;
+    const condition =
+      etag === null || this.#random.chance(0.3)
+        ? { name: "if-none-match", value: "*" }
+        : { name: "if-match", value: etag };
+    this.#write(this.#random.chance(0.2) ? "delete" : "put", key, node, client, null, condition);
+  }
+
+  #batch(node: number, client: Client): void {
+    const keys = [...this.#world.ledger.keys.values()].filter(() => this.#random.chance(0.6));
+    if (keys.length === 0) return;
+    const knowns = keys.map((key) =>
+      this.#random.chance(0.6) ? (client.get(key.name) ?? null) : null,
+    );
+    const ops = keys.map((key, index) => {
+      const kind = this.#random.pick<OpKind>(["get", "get", "put", "put", "delete"]);
+      const seen = kind === "get" ? null : (knowns[index]?.seen ?? null);
+      const needed = kind === "get" ? majorityOf(key.homes.length) : 0;
+      return this.#begin(kind, key, node, "batch", seen, false, needed);
+    });
+    this.#world.count("batch");
+    const tokens = knowns.map((known) => known?.token ?? null);
+    this.#call(ops, batchRequest(node, ops, tokens), (response, body) => {
+      judgeStatus(this.#report, "list", response.status, "a batch");
+      if (response.status !== 200) return () => this.#giveUp(ops);
+      const answers = batchAnswersOf(body, (index, token) =>
+        this.#readToken(keys[index] as KeyState, token),
+      );
+      answers.forEach((answer, index) => {
+        this.#checkDurable(keys[index] as KeyState, answer, "a batch");
+      });
+      return () => {
+        ops.forEach((op, index) => {
+          const answer = answers[index] as KeyAnswer;
+          const key = keys[index] as KeyState;
+          if (op.kind === "get") this.#readDone(op, key, client, answer);
+          else this.#writeDone(op, key, client, answer);
+        });
+      };
+    });
+  }
+
+  #list(node: number): void {
+    const key = this.#pickKey();
+    const op = this.#begin("list", key, node, "", null, false, 0);
+    const reverse = this.#random.chance(0.3);
+    const url = urlOf(node, "/v1/keys/default", `limit=${this.#random.integer(1, 8)}${reverse ? "&reverse=true" : ""}`);
+    this.#callInTurn(op, new Request(url), (response, body) => () => {
+      this.#close(op, response.status === 200 ? "ok" : "fail", response.status, body.length);
+      judgeStatus(this.#report, "list", response.status, `list ${op.id}`);
+      if (response.status === 200) judgeList(this.#world, op, reverse, body);
+    });
+  }
+
+  /** Without a body nothing in a request depends on the runtime: it may share a turn with what arrives from peers. */
+  #callInTurn(op: Op, request: Request, judge: Judge): void {
+    const process = this.#world.node(op.node).process;
+    this.#giveUpLater([op], process);
+    process?.deliver(() => this.#run(op, process, request, judge));
+  }
+
+  /** In a turn of its own: how soon a body has been read is the runtime's affair. */
+  #call(ops: readonly Op[], request: Request, judge: Judge): void {
+    const first = ops[0] as Op;
+    const process = this.#world.node(first.node).process;
+    this.#giveUpLater(ops, process);
+    if (process?.alive === true) this.#run(first, process, request, judge);
+  }
+
+  #giveUpLater(ops: readonly Op[], process: SimProcess | null): void {
+    const { clock, options } = this.#world;
+    clock.after(options.requestTimeoutMs + GRACE_MS, () => {
+      const op = ops[0] as Op;
+      if (op.status !== "pending") return;
+      if (process?.alive === true && !process.stalled) {
+        this.#report("honest-answers", `${op.kind} ${op.id} (${op.terms}) was not answered in time`);
+      }
+      this.#giveUp(ops);
+    });
+  }
+
+  #run(op: Op, process: SimProcess, request: Request, judge: Judge): void {
+    const { node } = process;
+    if (node === null) return;
+    const run = async (): Promise<void> => {
+      const response = await node.fetch(request);
+      const body = await response.text();
+      if (!process.alive || op.status !== "pending") return;
+      this.#finish(op.id, judge(response, body));
+    };
+    run().catch((error: unknown) => {
+      if (process.alive) this.#report("honest-answers", `op ${op.id} was not answered: ${error}`);
+    });
+  }
+
+  #finish(order: number, act: () => void): void {
+    this.#finished.push({ order, act });
+    if (this.#finished.length > 1) return;
+    this.#world.clock.after(0, () => {
+      const finished = this.#finished.sort((a, b) => a.order - b.order);
+      this.#finished = [];
+      for (const one of finished) one.act();
+    });
+  }
+
+  #readDone(op: Op, key: KeyState, client: Client, answer: KeyAnswer): void {
+    const { ledger } = this.#world;
+    const ok = answer.status < 500;
+    this.#close(op, ok ? "ok" : "fail", answer.status, answer.live);
+    judgeStatus(this.#report, "get", answer.status, `get ${op.id} (${op.terms})`);
+    if (!ok) return;
+    if (answer.status === 300) this.#world.count("answer with siblings");
+    if (answer.status === 404 && answer.token !== null) this.#world.count("tombstone won");
+    judgeRead(ledger, this.#report, op, key, answer);
+    this.#remember(client, key, answer, answer.context === null ? new Set() : ledger.seenBy(key, answer.context));
+    if (answer.token !== null && this.#random.chance(0.3)) {
+      const node = this.#pickNode();
+      const known = client.get(key.name) ?? null;
+      if (node === null) return;
+      this.#world.clock.after(this.#random.between(0, 20), () => {
+        if (this.#world.node(node).alive) this.#write("put", key, node, client, known);
+      });
+    }
+  }
+
+  #writeDone(op: Op, key: KeyState, client: Client, answer: KeyAnswer): void {
+    judgeStatus(this.#report, op.kind, answer.status, `op ${op.id} (${op.terms})`);
+    const { status } = answer;
+    if (status === 204) this.#acknowledged(op, key, client, answer);
+    else if (status === 503 && answer.indeterminate && answer.code === "quorum_not_reached") {
+      this.#world.count("write indeterminate");
+      this.#close(op, "info", status, 0);
+    } else {
+      this.#world.count(`write refused ${answer.code}`);
+      this.#close(op, "fail", status, 0);
+      if (key.mintsOf.has(op.id)) {
+        this.#report("honest-answers", `op ${op.id} was answered ${status} ${answer.code}, but it was stored`);
+      }
+    }
+  }
+
+  #acknowledged(op: Op, key: KeyState, client: Client, answer: KeyAnswer): void {
+    op.acks = answer.acks;
+    this.#close(op, "ok", 204, answer.acks);
+    if (!key.mintsOf.has(op.id)) {
+      this.#report("lost-writes", `op ${op.id} of ${key.name} was acknowledged, but nobody stored it`);
+    }
+    key.acked.push(op);
+    if (answer.acks >= majorityOf(key.homes.length)) key.strong.push(op);
+    if (!key.homes.includes(op.node)) this.#world.count("forwarded");
+    if (answer.context === null) return;
+    judgeWriteContext(this.#report, op, key, answer.context);
+    this.#remember(client, key, answer, new Set([op.id, ...(op.past ?? [])]));
+  }
+
+  #remember(client: Client, key: KeyState, answer: KeyAnswer, seen: ReadonlySet<number>): void {
+    if (answer.token === null) return;
+    client.set(key.name, { token: answer.token, seen, etag: answer.etag });
+  }
+
+  /** Mostly the client's own; now and then another's, as when a token is passed on. */
+  #knownOf(client: Client, key: KeyState): Known | null {
+    const from = this.#random.chance(0.8) ? client : this.#random.pick(this.#clients);
+    return from.get(key.name) ?? null;
+  }
+
+  #begin(
+    kind: OpKind,
+    key: KeyState,
+    node: number,
+    terms: string,
+    seen: ReadonlySet<number> | null,
+    conditional: boolean,
+    needed: number,
+  ): Op {
+    const { ledger, trace, nowMs } = this.#world;
+    const op: Op = {
+      id: ledger.ops.length,
+      kind,
+      key: key.name,
+      node,
+      startMs: nowMs,
+      terms,
+      seen,
+      conditional,
+      needed,
+      mark: key.strong.length,
+      endMs: 0,
+      status: "pending",
+      httpStatus: 0,
+      past: null,
+      acks: 0,
+    };
+    ledger.ops.push(op);
+    this.#open++;
+    trace.add(nowMs, `op ${op.id} ${kind} ${key.name} at ${node} ${terms} seen=${seen?.size ?? "-"}`);
+    if (kind === "delete") {
+      const env = { crypto: systemCrypto } as Partial<Env> as Env;
+      const digest = digest128(env, new TextEncoder().encode(idempotencyKeyOf(op.id)));
+      ledger.registerDigest(digest, op.id);
+    }
+    return op;
+  }
+
+  #close(op: Op, status: Op["status"], httpStatus: number, detail: number): void {
+    if (op.status !== "pending") return;
+    op.status = status;
+    op.httpStatus = httpStatus;
+    op.endMs = this.#world.nowMs;
+    this.#open--;
+    this.#onGivenUp.delete(op.id);
+    this.#world.trace.add(op.endMs, `op ${op.id} ${status} ${httpStatus} ${detail}`);
+  }
+
+  #giveUp(ops: readonly Op[]): void {
+    for (const op of ops) {
+      const givenUp = this.#onGivenUp.get(op.id);
+      this.#close(op, "info", 0, 0);
+      givenUp?.();
+    }
+  }
+
+  #checkDurable(key: KeyState, answer: KeyAnswer, who: string): void {
+    if (answer.context !== null) key.dots.checkDurable(answer.context, who);
+  }
+
+  #readToken(key: KeyState, token: string): Context {
+    return this.#tokens.readContext(this.#coreKeys.get(key.name) as Key, token).entries;
+  }
+
+  readonly #report = (checker: string, text: string): void => this.#world.violate(checker, text);
+
+  #pickKey(): KeyState {
+    return this.#random.pick([...this.#world.ledger.keys.values()]);
+  }
+
+  #pickNode(): number | null {
+    const alive = this.#world.nodes.filter((node) => node.alive);
+    return alive.length === 0 ? null : this.#random.pick(alive).index;
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * A cluster of real nodes (src/node.ts, nothing of it replaced) in a world of one seed: virtual time, simulated network and
+ * disks, seeded chance. Nothing here or below touches real time, a socket or Math.random.
+ */
+import { utf8Encode } from "../../src/core/bytes.ts";
+import type { Hasher } from "../../src/core/hasher.ts";
+import { DiskFullError } from "../../src/env/disk.ts";
+import type { Env } from "../../src/env/env.ts";
+import type { LogFields, Logger } from "../../src/env/logger.ts";
+import { createNode, type GyreNode } from "../../src/node.ts";
+import type { NodeConfig } from "../../src/node-config.ts";
+import { systemCrypto } from "../../runtimes/shared/system-crypto.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import type { Violation } from "./checkers/report.ts";
+import { FaultAtlas } from "./fault-atlas.ts";
+import { Ledger } from "./ledger.ts";
+import { observedDisk } from "./observed-disk.ts";
+import type { SimOptions } from "./options.ts";
+import { SeededRandom } from "./seeded-random.ts";
+import { peerUrlOf, SimNetwork } from "./sim-network.ts";
+import type { SimDiskHandle } from "./sim-disk.ts";
+import { SimNode } from "./sim-node.ts";
+import { type CrashPoint, SimProcess } from "./sim-process.ts";
+import { Trace } from "./trace.ts";
+
+/** A run with more is broken all over: the first ones tell enough. */
+const VIOLATIONS_MAX = 20;
+/** Fields whose text comes from the runtime's own errors, and so differs between runtimes. */
+const UNTRACED_FIELDS = new Set(["error", "reason", "cause"]);
+
+export const SECRET = utf8Encode("a secret of the simulator: 32 bytes or more");
+
+export class World {
+  readonly options: SimOptions;
+  readonly clock = new VirtualClock();
+  readonly trace: Trace;
+  readonly nodes: SimNode[] = [];
+  readonly network: SimNetwork;
+  readonly ledger: Ledger;
+  readonly atlas: FaultAtlas;
+  readonly violations: Violation[] = [];
+  /** Faults injected and states reached, by name. */
+  readonly counts = new Map<string, number>();
+  readonly hasher: Hasher;
+  readonly #chance: SeededRandom;
+  readonly #turns: SeededRandom;
+
+  constructor(options: SimOptions, hasher: Hasher, keepTrace: boolean) {
+    this.options = options;
+    this.hasher = hasher;
+    this.trace = new Trace(keepTrace);
+    this.#chance = new SeededRandom(Math.imul(options.seed + 7, 0x85ebca6b));
+    this.#turns = this.#chance.fork();
+    const count = (event: string): void => this.count(event);
+    this.ledger = new Ledger({ report: (checker, text) => this.violate(checker, text), count });
+    for (let index = 0; index < options.nodes; index++) {
+      this.nodes.push(new SimNode(index, index % options.regions));
+    }
+    this.atlas = new FaultAtlas(this.ledger, this.nodes);
+    this.network = new SimNetwork({
+      clock: this.clock,
+      random: this.#chance.fork(),
+      options: options.network,
+      trace: this.trace,
+      processAt: (index) => {
+        const process = this.nodes[index]?.process;
+        return process?.alive === true && process.node !== null ? process : undefined;
+      },
+      regionOf: (index) => this.nodes[index]?.region ?? 0,
+      count,
+    });
+  }
+
+  get nowMs(): number {
+    return this.clock.monotonicMs();
+  }
+
+  fork(): SeededRandom {
+    return this.#chance.fork();
+  }
+
+  node(index: number): SimNode {
+    const node = this.nodes[index];
+    if (node === undefined) throw new Error(`The world has no node ${index}`);
+    return node;
+  }
+
+  count(event: string, times = 1): void {
+    this.counts.set(event, (this.counts.get(event) ?? 0) + times);
+  }
+
+  violate(checker: string, text: string): void {
+    this.trace.add(this.nowMs, `VIOLATION ${checker} ${text}`);
+    if (this.violations.length < VIOLATIONS_MAX) {
+      this.violations.push({ checker, atMs: this.nowMs, text });
+    }
+  }
+
+  /** Starts a process on the node's disk. REQUIRES: none runs. */
+  boot(index: number): void {
+    const node = this.node(index);
+    const { options } = this;
+    const forgotten = node.forgotten;
+    node.forgotten = false;
+    node.incarnation++;
+    const process = new SimProcess({
+      index,
+      clock: this.clock,
+      random: this.#turns,
+      wallOffsetMs: this.#skewOf(index, options.skewMs),
+      driftPpm: this.#skewOf(index + 1, options.driftPpm),
+      turnMs: options.network.turnMs,
+      onCrashPoint: (point) => this.#crashAt(index, point),
+      hasUncommitted: () => this.ledger.hasUncommittedMint(index),
+    });
+    node.process = process;
+    this.trace.add(this.nowMs, `boot ${index} ${node.incarnation} ${forgotten}`);
+    const disk = observedDisk(node.disk.open(), this.ledger.observerFor(index));
+    try {
+      process.node = this.#createNode(process, disk, forgotten);
+      process.node.start();
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      // A node that cannot store its boot counter does not start; whoever supervises it tries again later.
+      this.count("start refused by a full disk");
+      this.crash(index);
+      node.forgotten = forgotten;
+    }
+  }
+
+  #createNode(process: SimProcess, disk: SimDiskHandle, forgotten: boolean): GyreNode {
+    const { index } = process;
+    const node = this.node(index);
+    return createNode({
+      config: this.#configOf(index),
+      env: this.#envOf(process),
+      data: {
+        nodeId: node.id,
+        clusterId: node.clusterId,
+        setClusterId: (id) => {
+          node.clusterId = id;
+        },
+        disk,
+        incarnation: node.incarnation,
+        forgotten,
+        close: () => undefined,
+      },
+      runtime: "simulator",
+    });
+  }
+
+  /** kill -9 and, for what was not committed, a power cut. */
+  crash(index: number): void {
+    const node = this.node(index);
+    if (!node.alive) return;
+    this.trace.add(this.nowMs, `crash ${index}`);
+    node.process?.kill();
+    node.disk.crash();
+    this.ledger.rolledBack(index);
+  }
+
+  #crashAt(index: number, point: CrashPoint): void {
+    this.count(point === "before-commit" ? "crash before a commit" : "crash between two sends");
+    this.crash(index);
+  }
+
+  /** Fixed for a node: its clock is wrong in the same way after each restart. */
+  #skewOf(index: number, max: number): number {
+    if (max === 0) return 0;
+    return (Math.imul(index + this.options.seed, 0x9e3779b1) >>> 0) % (2 * max + 1) - max;
+  }
+
+  #configOf(index: number): NodeConfig {
+    const { options } = this;
+    const node = this.node(index);
+    return {
+      region: `region-${node.region}`,
+      zone: "a",
+      weight: 1,
+      role: "storage",
+      url: `http://node-${index}:7070`,
+      peerUrl: peerUrlOf(index),
+      join: index === 0 ? [] : [peerUrlOf(0), peerUrlOf(1)],
+      bootstrapExpect: options.nodes,
+      partitions: options.partitions,
+      copies: options.copies,
+      secrets: [SECRET],
+      cacheBytes: options.cacheBytes,
+      durability: "power",
+      corsOrigins: [],
+      requestTimeoutMs: options.requestTimeoutMs,
+      gossipIntervalMs: options.gossipIntervalMs,
+    };
+  }
+
+  #envOf(process: SimProcess): Env {
+    return {
+      clock: process.clock,
+      random: this.#chance.fork(),
+      crypto: systemCrypto,
+      hasher: this.hasher,
+      logger: this.#loggerOf(process),
+      transport: this.network.transportFor(process),
+      failStop: (reason, cause) => {
+        // A dead process writes to a fenced disk: that is no finding.
+        if (process.alive) this.violate("fail-stop", `node ${process.index}: ${reason}: ${cause}`);
+        this.crash(process.index);
+        throw new Error(`fail-stop: ${reason}`, { cause });
+      },
+    };
+  }
+
+  #loggerOf(process: SimProcess): Logger {
+    const log = (level: string, event: string, fields: LogFields = {}): void => {
+      if (!process.alive) return;
+      let text = `log ${process.index} ${level} ${event}`;
+      for (const [name, value] of Object.entries(fields)) {
+        if (!UNTRACED_FIELDS.has(name)) text += ` ${name}=${String(value)}`;
+      }
+      this.trace.add(this.nowMs, text);
+      if (this.trace.lines !== null && fields["error"] !== undefined) {
+        this.trace.lines.push(`    ${String(fields["error"])}`);
+      }
+      this.count(`log ${event}`);
+      if (level === "error") this.#judge(process.index, event, fields);
+    };
+    return {
+      debug: () => undefined,
+      info: (event, fields) => log("info", event, fields),
+      warn: (event, fields) => log("warn", event, fields),
+      error: (event, fields) => log("error", event, fields),
+    };
+  }
+
+  /** What the node itself calls an error, and no fault of this world explains, is one. */
+  #judge(index: number, event: string, fields: LogFields): void {
+    if (EXPLAINED_ERRORS.has(event)) return;
+    if (String(fields["error"] ?? "").includes("DiskFullError")) return;
+    this.violate("error-log", `node ${index} ${event} ${String(fields["error"] ?? "")}`);
+  }
+}
+
+const EXPLAINED_ERRORS = new Set([
+  "row-damaged",
+  "row-undecodable",
+  "disk-full",
+  "recovering-layout",
+  "join-refused",
+]);
