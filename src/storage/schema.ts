@@ -46,7 +46,7 @@ const MIGRATIONS: readonly string[] = [
    INSERT INTO counter VALUES (0, 0, 0, 0, 1);`,
 ];
 
-export const SCHEMA_VERSION = MIGRATIONS.length;
+const SCHEMA_VERSION = MIGRATIONS.length;
 const TABLES: readonly string[] = ["record", "meta", "counter"];
 
 /** The database was written by a newer Gyre: it is whole, and this program must not touch it. */

@@ -81,6 +81,7 @@ export class SqliteDisk implements Disk {
   #logPages = 0;
   #openPages = 0;
   #openFull = false;
+  #inTransaction = false;
   #closed = false;
 
   /** Takes over the connection. Use openSqliteDisk. */
@@ -111,6 +112,7 @@ export class SqliteDisk implements Disk {
     // The pragma is ignored inside a transaction.
     if (this.#openFull) this.#database.exec("PRAGMA synchronous=FULL");
     this.#statements.begin.run();
+    this.#inTransaction = true;
     this.#openPages = 0;
   }
 
@@ -275,11 +277,15 @@ export class SqliteDisk implements Disk {
     }
   }
 
-  /** A second call does nothing. On a full disk it closes without the mark of a clean stop. */
+  /**
+   * A second call does nothing. In the middle of a transaction, which is undone, and on a full disk it closes without the
+   * mark of a clean stop.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     try {
+      if (this.#inTransaction) return;
       this.#statements.begin.run();
       this.#writeCounter(true);
       this.#statements.commit.run();
@@ -309,6 +315,7 @@ export class SqliteDisk implements Disk {
   }
 
   #endTransaction(): void {
+    this.#inTransaction = false;
     if (this.#openFull) this.#database.exec("PRAGMA synchronous=NORMAL");
     this.#openFull = false;
   }

@@ -112,6 +112,22 @@ test("the store survives a database that may not grow", async () => {
   bench.store.close();
 });
 
+test("verify counts anew what a torn log may have left wrong", () => {
+  let disk = openSqliteDisk(driver, path, { durability: "power" });
+  disk.begin();
+  for (let i = 1; i <= 10; i++) disk.put(row(i, 100));
+  disk.commit();
+  disk.close();
+  const database = driver.open(path);
+  database.exec("UPDATE counter SET rows = 7, bytes = 7, sequence = 7");
+  database.close();
+  disk = openSqliteDisk(driver, path, { durability: "power" });
+  expect(disk.verify()).toBe(true);
+  expect(disk.usage()).toEqual({ rows: 10, bytes: 1000 });
+  expect(disk.lastSequence()).toBe(10);
+  disk.close();
+});
+
 test("no second connection gets in while one is open", () => {
   const disk = openSqliteDisk(driver, path, { durability: "power" });
   disk.begin();

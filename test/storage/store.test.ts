@@ -136,6 +136,14 @@ describe("group commit", () => {
     expect(events).toEqual(["commit", "commit", "maintain"]);
   });
 
+  test("upkeep does not wait for the end of a turn of many commits", () => {
+    let moves = 0;
+    const inner = altered(reopened(), { maintenanceDue: true, maintain: () => void moves++ });
+    bench = storeOver(hasher, inner, { maxTurnRecords: 2 });
+    for (let i = 0; i < 6; i++) bench.write(`k${i}`, "v");
+    expect(moves).toBe(3);
+  });
+
   test("a slow commit is told, so that deadlines of others can be shifted", () => {
     const stalls: number[] = [];
     const inner = reopened();

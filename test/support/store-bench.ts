@@ -63,7 +63,7 @@ export function recordingLogger(): Logger & { readonly lines: LogLine[] } {
 }
 
 /** Counts upwards: different each time and the same each run. */
-export function countingRandom(): Random {
+function countingRandom(): Random {
   let next = 1;
   return {
     bytes: (count) => Uint8Array.from({ length: count }, () => next++ & 0xff),
