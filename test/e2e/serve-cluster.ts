@@ -43,6 +43,10 @@ export class ServeCluster {
     this.#options = options;
   }
 
+  get secretFile(): string {
+    return join(this.directory, "cluster-secret");
+  }
+
   get nodes(): readonly ServeNode[] {
     return this.#nodes;
   }
@@ -57,6 +61,11 @@ export class ServeCluster {
     return this.#places[this.#nodes.indexOf(node)]?.region ?? "";
   }
 
+  /** The address of the node's peer listener. */
+  peerUrlOf(index: number): string {
+    return `http://127.0.0.1:${this.#places[index]?.peerPort}`;
+  }
+
   dataOf(index: number): string {
     return join(this.directory, this.node(index).name);
   }
@@ -65,7 +74,7 @@ export class ServeCluster {
   async start(): Promise<void> {
     const { nodes, regions } = this.#options;
     const ports = await freePorts(2 * nodes);
-    writeFileSync(this.#secretFile, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
+    writeFileSync(this.secretFile, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
     this.#places = Array.from({ length: nodes }, (_, index) => ({
       name: String(index),
       region: regions[index % regions.length] ?? "",
@@ -105,10 +114,6 @@ export class ServeCluster {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  get #secretFile(): string {
-    return join(this.directory, "cluster-secret");
-  }
-
   #spawn(index: number, joins: boolean): ServeNode {
     const place = this.#places[index];
     if (place === undefined) throw new Error(`There is no node ${index}`);
@@ -122,7 +127,7 @@ export class ServeCluster {
       ...["--data", join(this.directory, name)],
       ...["--listen", client, "--peer-listen", `127.0.0.1:${peerPort}`],
       ...["--region", region, "--zone", `z${name}`],
-      ...["--cluster-secret-file", this.#secretFile],
+      ...["--cluster-secret-file", this.secretFile],
       ...["--bootstrap-expect", String(this.#places.length), "--log-format", "json"],
       ...(joins && peers.length > 0 ? ["--join", peers.join(",")] : []),
       ...(this.#options.flags ?? []),
