@@ -98,7 +98,9 @@ function openDisk(
     const file = new DatabaseFile(options, identity.nodeId, highWater, save);
     const opened = file.open(identity.database);
     disk = opened.disk;
-    prepareDisk(disk, identity.nodeId, opened.state, options.durability);
+    attempt(`write to database ${options.path}/gyre.db`, "Make room on the disk.", () =>
+      prepareDisk(opened.disk, identity.nodeId, opened.state, options.durability),
+    );
     highWater.write(disk.lastSequence());
     save("ready");
     return opened;

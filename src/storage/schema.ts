@@ -93,7 +93,8 @@ function compareVersions(a: string, b: string): number {
 
 /**
  * The settings of the connection; all but the page size are forgotten on close and so set on every open. The reasons stand
- * in docs/storage-format.md.
+ * in docs/storage-format.md. The locking mode must stand before the first access: later, SQLite would make a shared memory
+ * file, for which a full disk has no room.
  */
 export function configureConnection(database: SqliteDatabase, durability: Durability): void {
   database.exec(`PRAGMA busy_timeout=0;

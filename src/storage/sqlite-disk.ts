@@ -46,11 +46,11 @@ export function openSqliteDisk(
 ): SqliteDisk {
   const database = driver.open(path);
   try {
+    configureConnection(database, options.durability);
     const version = String(
       database.prepare("SELECT sqlite_version() AS version").get()?.["version"],
     );
     assertSqliteVersion(version);
-    configureConnection(database, options.durability);
     migrate(database, options.expectData ?? false);
     return new SqliteDisk(database, options, version);
   } catch (error) {
