@@ -3,7 +3,7 @@ import { orNull } from "./or-null.ts";
 import { badRequest, HttpProblem } from "./problem.ts";
 
 /** Room for a key of 512 bytes, all percent-encoded, beside a cursor and two bounds of the same length. */
-export const TARGET_CHARS_MAX = 8192;
+const TARGET_CHARS_MAX = 8192;
 
 export interface Target {
   readonly path: string;

@@ -1,6 +1,6 @@
 /**
  * What clients are handed to bring back: causal contexts and cursors. Both are authenticated, because a forged context
- * makes data disappear and a forged cursor reads outside its range (design: section 10). docs/protocol.md has the grammar:
+ * makes data disappear and a forged cursor reads outside its range (design: section 10). docs/api.md, "Tokens", has a worked example:
  *
  *     token   = base64url( version 1 byte | key id 6 bytes | payload | MAC 16 bytes )
  *     MAC     = first half of HMAC-SHA-256( key of that purpose, version | key id | binding | payload )
@@ -52,7 +52,7 @@ const MAC_BYTES = 16;
 /** Characters of the longest token: base64 has four for three bytes. */
 const TOKEN_CHARS_MAX = Math.ceil((TOKEN_BYTES_MAX * 4) / 3);
 /** Long enough for a person to page through a list, short enough for keys to be retired. */
-export const CURSOR_LIFE_MS = 3_600_000;
+const CURSOR_LIFE_MS = 3_600_000;
 
 export class Tokens {
   readonly #env: Env;

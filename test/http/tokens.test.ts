@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { systemCrypto } from "../../runtimes/shared/system-crypto.ts";
 import { Keyring } from "../../src/cluster/keyring.ts";
@@ -40,6 +41,12 @@ describe("a context token", () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  test("has the bytes of the worked example in docs/api.md", () => {
+    const token = tokens.ofContext(KEY, { entries: [dotOf(1, 0, 7)], newestStamp: 5 });
+    expect(token).toBe("AduJh86nuwUBAQEBAQEBAQEBAQEBAQEBAQEAB2jnFV_f2VZmz124dWMLPCs");
+    expect(readFileSync("docs/api.md", "utf8")).toContain(`\n    ${token}\n`);
   });
 
   test("with any one bit flipped is invalid_context", () => {
