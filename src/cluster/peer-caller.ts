@@ -52,6 +52,29 @@ export class PeerCaller {
   }
 
   /**
+   * As `greet`, but waits no longer than that: the hello is shared with others, and may take longer than the one message
+   * that waits for it has time.
+   */
+  greetWithin(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#options.env.clock.after(timeoutMs, () => {
+        this.#options.stats.expired++;
+        reject(expired());
+      });
+      this.greet().then(
+        () => {
+          timer.cancel();
+          resolve();
+        },
+        (error: unknown) => {
+          timer.cancel();
+          reject(asPeerError(error));
+        },
+      );
+    });
+  }
+
+  /**
    * Sends one body of messages and returns the peer's authenticated answer.
    * @throws PeerError `unreachable` when it was certainly not executed, `timeout` when it may have been.
    */
@@ -59,7 +82,7 @@ export class PeerCaller {
     const { clock } = this.#options.env;
     const deadlineMs = clock.monotonicMs() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
-      if (this.#session === undefined) await this.greet();
+      if (this.#session === undefined) await this.greetWithin(deadlineMs - clock.monotonicMs());
       const session = this.#session;
       const leftMs = deadlineMs - clock.monotonicMs();
       if (session === undefined || leftMs <= 0) throw expired();

@@ -125,8 +125,7 @@ export class PeerClient implements PeerChannel {
     const { clock } = this.#options.env;
     const queuedMs = clock.monotonicMs();
     const deadlineMs = queuedMs + timeoutMs;
-    // The hello is shared with others and may take longer than this message has time.
-    if (!caller.hasSession) await this.#within(timeoutMs, caller.greet());
+    if (!caller.hasSession) await caller.greetWithin(timeoutMs);
     const leftMs = Math.ceil(deadlineMs - clock.monotonicMs());
     if (leftMs <= 0) throw this.#expired();
     const bytes = estimateWireBytes(fields);
@@ -152,22 +151,6 @@ export class PeerClient implements PeerChannel {
         settled: false,
       };
       settleWith([message], answer);
-    });
-  }
-
-  #within(timeoutMs: number, greeting: Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = this.#options.env.clock.after(timeoutMs, () => reject(this.#expired()));
-      greeting.then(
-        () => {
-          timer.cancel();
-          resolve();
-        },
-        (error: unknown) => {
-          timer.cancel();
-          reject(asPeerError(error));
-        },
-      );
     });
   }
 

@@ -385,3 +385,25 @@ describe("the direct lane", () => {
     expect([await probe, endedMs]).toEqual(["unreachable expired", 70]);
   });
 });
+
+describe("a session that the peer has lost", () => {
+  // Found by the simulator (seed 65): the peer had restarted, the second hello was lost, and a put forwarded to it was
+  // answered long after its deadline.
+  test("waits for a renewed hello no longer than the message has time", async () => {
+    const { alice, clock, wire } = await world();
+    makeNode({
+      id: BOB,
+      clock,
+      wire,
+      handlers: { write: (fields) => [fields[0] ?? null] },
+      seed: 7,
+    });
+    wire.wire = (request, deliver) =>
+      request.path.endsWith("/hello") ? new Promise(() => undefined) : deliver(request);
+    const outcome = outcomeOf(
+      alice.client.send(BOB, "write", [1], { timeoutMs: 500, lane: "direct" }),
+    );
+    const first = await Promise.race([outcome, clock.run(501).then(() => "not in time")]);
+    expect(first).toBe("unreachable expired");
+  });
+});
