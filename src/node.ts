@@ -178,6 +178,13 @@ function replicationOf(
   cluster: Cluster,
 ): Replication {
   const clock = new HybridClock(() => env.clock.wallMs());
+  const doubt = new Doubt({
+    meta: store.meta,
+    logger: env.logger,
+    hasher: env.hasher,
+    self: data.nodeId,
+    forgotten: data.forgotten,
+  });
   return {
     env,
     self: data.nodeId,
@@ -190,16 +197,12 @@ function replicationOf(
       clock,
       hasher: env.hasher,
       partitions: () => cluster.layout()?.partitions ?? config.partitions,
+      beforeOverwrite: (key) => doubt.beforeOverwrite(key),
     }),
     clock,
     sweeper: new Sweeper(env.clock),
     counters: newCounters(),
-    doubt: new Doubt({
-      meta: store.meta,
-      logger: env.logger,
-      self: data.nodeId,
-      forgotten: data.forgotten,
-    }),
+    doubt,
     patienceMs: (node) => Math.max(2 * client.latencyP99Ms(node), STAND_IN_AFTER_MIN_MS),
     adoptRefusal: (detail) => {
       if (detail instanceof Uint8Array) cluster.adopt(decodeLayout(detail.slice()));

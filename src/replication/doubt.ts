@@ -5,18 +5,27 @@
  */
 
 import type { ActiveLayout } from "../core/active-layout.ts";
+import { bytesToHex, hexToBytes, utf8Decode } from "../core/bytes.ts";
 import { majorityOf } from "../core/consistency.ts";
-import type { NodeId, PartitionId } from "../core/ids.ts";
+import type { Hasher } from "../core/hasher.ts";
+import { type NodeId, type PartitionId, parseNamespaceId } from "../core/ids.ts";
+import { type Key, makeKey } from "../core/key.ts";
 import type { Logger } from "../env/logger.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 
 const META_IN_DOUBT = "in-doubt";
+/** Followed by the namespace's number, a slash and the key in hex. */
+const META_ROW_PREFIX = "row-in-doubt/";
+/** Rows in doubt, each of which costs a commit; with more than that the whole database is. */
+const ROWS_MAX = 1_000;
 
 export class Doubt {
   readonly #meta: MetaStore;
   readonly #logger: Logger;
   readonly #self: NodeId;
   #everywhere: boolean;
+  /** Single rows in doubt, by key id, and whether the database remembers it. */
+  readonly #rows = new Map<string, { readonly key: Key; readonly durable: boolean }>();
   /** Peers whose whole scans were merged since doubt began or the layout changed, by whether they could be trusted. */
   readonly #heard = new Map<NodeId, "trusted" | "in-doubt">();
   #layoutVersion = 0;
@@ -25,6 +34,7 @@ export class Doubt {
   constructor(parts: {
     readonly meta: MetaStore;
     readonly logger: Logger;
+    readonly hasher: Hasher;
     readonly self: NodeId;
     readonly forgotten: boolean;
   }) {
@@ -33,6 +43,68 @@ export class Doubt {
     this.#self = parts.self;
     if (parts.forgotten) parts.meta.set(META_IN_DOUBT, new Uint8Array([1]));
     this.#everywhere = parts.meta.get(META_IN_DOUBT) !== undefined;
+    for (const name of parts.meta.names(META_ROW_PREFIX)) {
+      const [namespace, hex] = name.slice(META_ROW_PREFIX.length).split("/");
+      const text = utf8Decode(hexToBytes(hex ?? ""));
+      const key = makeKey(parts.hasher, parseNamespaceId(Number(namespace)), text);
+      this.#rows.set(key.id, { key, durable: true });
+    }
+  }
+
+  /** True when the row may lack what a quorum has acknowledged. One comparison on the path of every healthy read. */
+  ofRow(key: Key): boolean {
+    return this.#rows.size > 0 && this.#rows.has(key.id);
+  }
+
+  get anyRow(): boolean {
+    return this.#rows.size > 0;
+  }
+
+  get rows(): readonly Key[] {
+    return [...this.#rows.values()].map((row) => row.key);
+  }
+
+  /** The row was found unreadable: it says so itself for as long as it is, but somebody should ask the other owners. */
+  noteUnreadable(key: Key): void {
+    if (this.#rows.size < ROWS_MAX && !this.#rows.has(key.id)) {
+      this.#rows.set(key.id, { key, durable: false });
+    }
+  }
+
+  /**
+   * The row is unreadable and about to be written anew. What is written does not hold what was forgotten, and afterwards the
+   * row itself no longer shows that: a read that trusted it could miss what a majority had acknowledged. Durable before it
+   * returns. @throws DiskFullError
+   */
+  beforeOverwrite(key: Key): void {
+    if (this.#everywhere || this.#rows.get(key.id)?.durable === true) return;
+    if (this.#rows.size >= ROWS_MAX) {
+      this.#meta.set(META_IN_DOUBT, new Uint8Array([1]));
+      this.#everywhere = true;
+      this.#heard.clear();
+      return;
+    }
+    this.#meta.set(rowName(key), new Uint8Array(0));
+    this.#rows.set(key.id, { key, durable: true });
+  }
+
+  /**
+   * Which of the row's other owners have been heard, their records merged and durable here. Ends the row's doubt when that
+   * is enough, or when nobody is left to be asked. @throws DiskFullError
+   */
+  heardRow(key: Key, others: number, heard: number, trusted: number): void {
+    const row = this.#rows.get(key.id);
+    if (row === undefined || (heard < others && trusted < enough(others + 1))) return;
+    if (trusted < enough(others + 1)) {
+      this.#logger.error("row-owners-in-doubt", { owners: others + 1, trusted });
+    }
+    this.forgetRow(key);
+  }
+
+  /** This node has no more to do with the row. @throws DiskFullError */
+  forgetRow(key: Key): void {
+    if (this.#rows.get(key.id)?.durable === true) this.#meta.delete(rowName(key));
+    this.#rows.delete(key.id);
   }
 
   /** True while any unit of this node is in doubt. One comparison on the path of every healthy read. */
@@ -73,9 +145,10 @@ export class Doubt {
         if (homes.includes(this.#self) && !this.#ended(homes)) return;
       }
     }
+    // First the disk, which may be full: else the doubt would come back with the next start.
+    this.#meta.delete(META_IN_DOUBT);
     this.#everywhere = false;
     this.#heard.clear();
-    this.#meta.delete(META_IN_DOUBT);
     this.#logger.info("doubt-ended", { layoutVersion: layout.version });
   }
 
@@ -93,9 +166,18 @@ export class Doubt {
       if (state !== undefined) all++;
     }
     const others = homes.length - 1;
-    if (trusted >= Math.min(others, homes.length - majorityOf(homes.length) + 1)) return true;
+    if (trusted >= enough(homes.length)) return true;
     if (all < others || trusted > 0) return false;
     this.#logger.error("all-owners-in-doubt", { owners: homes.length });
     return true;
   }
+}
+
+/** How many other owners must be heard: one of them then has whatever a majority had acknowledged. */
+function enough(owners: number): number {
+  return Math.min(owners - 1, owners - majorityOf(owners) + 1);
+}
+
+function rowName(key: Key): string {
+  return `${META_ROW_PREFIX}${key.namespace}/${bytesToHex(key.bytes)}`;
 }

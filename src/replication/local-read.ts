@@ -10,8 +10,11 @@ import { routeOf } from "./route.ts";
  */
 export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAnswer> {
   const stored = r.replica.read(key);
-  if (stored.state === "unknown") r.counters.unknownReads++;
-  const sure = stored.state !== "unknown" && !inDoubt(r, key);
+  if (stored.state === "unknown") {
+    r.counters.unknownReads++;
+    r.doubt.noteUnreadable(key);
+  }
+  const sure = stored.state !== "unknown" && !r.doubt.ofRow(key) && !inDoubt(r, key);
   const answer: ReadAnswer = {
     record: stored.state === "record" ? stored.record : null,
     counts: sure,

@@ -4,13 +4,21 @@ import { PeerError } from "../cluster/peer-channel.ts";
 import type { ActiveLayout } from "../core/active-layout.ts";
 import { utf8Decode } from "../core/bytes.ts";
 import { actorIdToHex, type NamespaceId, type NodeId } from "../core/ids.ts";
-import { makeKey } from "../core/key.ts";
+import { type Key, makeKey } from "../core/key.ts";
 import { LIST_LIMIT_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import { EMPTY_RECORD, mergeRecords } from "../core/record.ts";
 import { decodeHead } from "../core/record-codec.ts";
 import type { Worker } from "../env/worker.ts";
 import type { Replication } from "./context.ts";
-import { decodeScanAnswer, encodeScan, type ScanAnswer, type ScanRow } from "./data-messages.ts";
+import {
+  decodeReadAnswer,
+  decodeScanAnswer,
+  encodeRead,
+  encodeScan,
+  type ReadAnswer,
+  type ScanAnswer,
+  type ScanRow,
+} from "./data-messages.ts";
 import { fetchWhole } from "./fetch-whole.ts";
 import { routeOf } from "./route.ts";
 import { keyAfter } from "./scan-local.ts";
@@ -19,14 +27,17 @@ const IDLE_MS = 1_000;
 const BETWEEN_PEERS_MS = 10;
 const AFTER_FAILURE_MS = 500;
 const FETCHES_AT_ONCE = 16;
+/** Single rows that one step asks for. */
+const ROWS_AT_ONCE = 16;
 
 export function recoveryWorker(r: Replication): Worker {
   return {
     name: "recovery",
     step: async () => {
-      if (!r.doubt.any) return IDLE_MS;
+      if (!r.doubt.any && !r.doubt.anyRow) return IDLE_MS;
       const layout = r.membership.layout();
       if (layout?.member(r.self) === undefined) return AFTER_FAILURE_MS;
+      for (const key of r.doubt.rows.slice(0, ROWS_AT_ONCE)) await recoverRow(r, layout, key);
       r.doubt.endIfPossible(layout);
       if (!r.doubt.any) return IDLE_MS;
       for (const peer of r.doubt.unheard(layout)) {
@@ -44,6 +55,47 @@ export function recoveryWorker(r: Replication): Worker {
       return r.doubt.any ? AFTER_FAILURE_MS : BETWEEN_PEERS_MS;
     },
   };
+}
+
+/** Asks all other owners of one row, merges what they hold, and ends its doubt if enough of them could be trusted. */
+async function recoverRow(r: Replication, layout: ActiveLayout, key: Key): Promise<void> {
+  const route = routeOf(layout, key);
+  if (route === undefined || !route.homes.includes(r.self)) {
+    r.doubt.forgetRow(key);
+    return;
+  }
+  const others = route.homes.filter((home) => home !== r.self);
+  const answers = await Promise.all(others.map((node) => readWhole(r, layout, key, node)));
+  let heard = 0;
+  let trusted = 0;
+  for (const answer of answers) {
+    if (answer === null) continue;
+    heard++;
+    if (answer.counts) trusted++;
+    if (answer.record === null) continue;
+    await r.store.whenDurable(r.replica.merge(key, answer.record).sequence);
+  }
+  if (r.membership.layout()?.version !== layout.version) return;
+  r.doubt.heardRow(key, others.length, heard, trusted);
+}
+
+async function readWhole(
+  r: Replication,
+  layout: ActiveLayout,
+  key: Key,
+  node: NodeId,
+): Promise<ReadAnswer | null> {
+  const fields = encodeRead(layout.version, key, Number.MAX_SAFE_INTEGER);
+  try {
+    const answer = await r.channel.send(node, "read", fields, {
+      timeoutMs: REQUEST_TIMEOUT_DEFAULT_MS,
+      lane: "batch",
+    });
+    return decodeReadAnswer(r.env.hasher, answer);
+  } catch (error) {
+    if (error instanceof PeerError) return null;
+    throw error;
+  }
 }
 
 /** Null when the peer did not give all its rows. */

@@ -50,6 +50,7 @@ export class Replica {
   readonly #clock: HybridClock;
   readonly #hasher: Hasher;
   readonly #partitions: () => number;
+  readonly #beforeOverwrite: (key: Key) => void;
 
   constructor(parts: {
     readonly store: RecordStore;
@@ -57,11 +58,14 @@ export class Replica {
     readonly hasher: Hasher;
     /** Q of the adopted layout. */
     readonly partitions: () => number;
+    /** Called before an unreadable row is written anew: from then on it must not be trusted (doubt.ts). */
+    readonly beforeOverwrite: (key: Key) => void;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#hasher = parts.hasher;
     this.#partitions = parts.partitions;
+    this.#beforeOverwrite = parts.beforeOverwrite;
   }
 
   read(key: Key): StoredRecord {
@@ -95,6 +99,7 @@ export class Replica {
         record.siblings.length > SIBLINGS_MAX || recordBytes(record) > RECORD_BYTES_MAX;
       if (tooMany) return { status: "too-many-siblings", siblings: record.siblings.length };
     }
+    if (stored.state === "unknown") this.#beforeOverwrite(put.key);
     const sequence = this.#store.write(
       put.key,
       partitionOf(put.key.hash, this.#partitions()),
@@ -132,6 +137,7 @@ export class Replica {
           })
         : null;
     const partition = partitionOf(key.hash, this.#partitions());
+    if (stored.state === "unknown") this.#beforeOverwrite(key);
     return { sequence: this.#store.write(key, partition, merged, minted), changed: true };
   }
 

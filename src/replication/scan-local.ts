@@ -1,4 +1,8 @@
+import { utf8Decode } from "../core/bytes.ts";
+import { parseNamespaceId } from "../core/ids.ts";
+import { makeKey } from "../core/key.ts";
 import { SCAN_SLICE_ROWS } from "../core/limits.ts";
+import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import type { ScanAnswer, ScanMessage, ScanRow } from "./data-messages.ts";
 
@@ -18,10 +22,11 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
       reverse: message.reverse,
       limit,
     });
+    if (!r.store.isDurable(slice.sequence) && !(await becomesDurable(r, slice.sequence))) continue;
     for (const row of slice.rows) {
-      rows.push({ key: row.keyBytes, head: row.state === "record" ? row.head : null });
+      const sure = row.state === "record" && !isRowInDoubt(r, message.namespace, row.keyBytes);
+      rows.push({ key: row.keyBytes, head: sure ? row.head : null });
     }
-    if (!r.store.isDurable(slice.sequence)) await r.store.whenDurable(slice.sequence);
     const last = slice.rows.at(-1);
     if (slice.rows.length < limit || last === undefined) {
       return { rows, more: false, inDoubt: r.doubt.any };
@@ -38,4 +43,20 @@ export function keyAfter(key: Uint8Array): Uint8Array {
   const after = new Uint8Array(key.length + 1);
   after.set(key);
   return after;
+}
+
+/** False when the turn was rolled back: what the slice saw never was, and it must be read again. */
+async function becomesDurable(r: Replication, sequence: number): Promise<boolean> {
+  try {
+    await r.store.whenDurable(sequence);
+    return true;
+  } catch (error) {
+    if (error instanceof DiskFullError) return false;
+    throw error;
+  }
+}
+
+function isRowInDoubt(r: Replication, namespace: number, key: Uint8Array): boolean {
+  if (!r.doubt.anyRow) return false;
+  return r.doubt.ofRow(makeKey(r.env.hasher, parseNamespaceId(namespace), utf8Decode(key)));
 }

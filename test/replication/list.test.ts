@@ -106,4 +106,17 @@ describe("list", () => {
     cluster.node(0).store.unreadable.add(cluster.key("b").id);
     expect(await listAll(cluster, 1000)).toEqual(["a", "b", "c"]);
   });
+
+  // Found by the simulator (seed 58): the list was answered 500.
+  test("what a full disk rolled back while a list waited for it is not listed", async () => {
+    const cluster = new ReplicationCluster(["eu"], 1);
+    await cluster.put(0, "a", "1");
+    const { store, coordinator } = cluster.node(0);
+    store.autoCommit = false;
+    void coordinator.put(cluster.putRequest("b", "2"));
+    const listed = list(cluster, 0);
+    cluster.clock.after(5, () => store.rollback());
+    const page = await listed;
+    expect(page.status === "ok" && page.keys.map((key) => key.name)).toEqual(["a"]);
+  });
 });

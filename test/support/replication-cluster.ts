@@ -12,7 +12,7 @@ import {
   type WireFields,
 } from "../../src/cluster/peer-channel.ts";
 import { compileLayout } from "../../src/core/active-layout.ts";
-import { compareBytes } from "../../src/core/bytes.ts";
+import { byteString, compareBytes } from "../../src/core/bytes.ts";
 import { HybridClock } from "../../src/core/clock.ts";
 import {
   actorIdFromBytes,
@@ -78,7 +78,7 @@ export class FakeStore implements RecordStore {
     get: (name: string) => this.#meta.get(name),
     set: (name: string, value: Uint8Array) => void this.#meta.set(name, value),
     delete: (name: string) => void this.#meta.delete(name),
-    names: () => [...this.#meta.keys()],
+    names: (prefix: string) => [...this.#meta.keys()].filter((name) => name.startsWith(prefix)),
   };
 
   read(key: Key): StoredRecord {
@@ -156,7 +156,12 @@ export class FakeStore implements RecordStore {
               head: encodeHead(record),
             } as const),
       );
-    return { rows, sequence: 0 };
+    const inRange = new Set(rows.map((row) => byteString(row.keyBytes)));
+    let sequence = 0;
+    for (const row of this.rows.values()) {
+      if (inRange.has(byteString(row.key.bytes))) sequence = Math.max(sequence, row.sequence);
+    }
+    return { rows, sequence };
   }
 
   lastSequence(): number {
@@ -294,6 +299,13 @@ export class ReplicationCluster {
     const membership = this.#membershipOf(member.id, layout);
     const env = this.#envOf();
     const clock = new HybridClock(() => this.clock.wallMs());
+    const doubt = new Doubt({
+      meta: store.meta,
+      logger: env.logger,
+      hasher,
+      self: member.id,
+      forgotten: false,
+    });
     const replication: Replication = {
       env,
       self: member.id,
@@ -301,11 +313,17 @@ export class ReplicationCluster {
       membership,
       channel: this.#channelOf(member.id, sent),
       store,
-      replica: new Replica({ store, clock, hasher, partitions: () => layout.partitions }),
+      replica: new Replica({
+        store,
+        clock,
+        hasher,
+        partitions: () => layout.partitions,
+        beforeOverwrite: (key) => doubt.beforeOverwrite(key),
+      }),
       clock,
       sweeper: new Sweeper(this.clock),
       counters: newCounters(),
-      doubt: new Doubt({ meta: store.meta, logger: env.logger, self: member.id, forgotten: false }),
+      doubt,
       patienceMs: () => 150,
       adoptRefusal: ignore,
       refreshLayout: () => Promise.resolve(),
