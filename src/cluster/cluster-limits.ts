@@ -40,10 +40,15 @@ export const ORPHAN_MS = 5_000;
 export const JOIN_QUIET_MS = 2_000;
 /** A joiner not heard of for so long is left out of the change: it will ask again. */
 export const JOINER_FRESH_MS = 5_000;
-/** A seed that does not answer a joiner within this is passed over for the next. */
+/** A joiner waits no longer than this for the answer of an address. */
 export const JOIN_TIMEOUT_MS = 2_000;
-/** A joiner that nobody answers asks again after this, doubled each time. */
-export const JOIN_RETRY_MS = 500;
+/** Addresses that a joiner asks at once; of more, the next ones in the next round. */
+export const JOIN_ADDRESSES_MAX = 16;
+/**
+ * A joiner whom nobody welcomes asks again after this, a quarter longer each time. Nodes of a new cluster start within
+ * seconds of each other: the rounds of the first ten seconds must be close together.
+ */
+export const JOIN_RETRY_MS = 250;
 /** The longest pause of a joiner: how late it may notice that a seed has come up. */
 export const JOIN_RETRY_MAX_MS = 5_000;
 /** After the refusal `cluster_holds_data` asking often would only fill the log. */

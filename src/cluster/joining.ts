@@ -7,6 +7,7 @@ import { parseClusterId } from "../core/ids.ts";
 import type { Env } from "../env/env.ts";
 import { refusal } from "./acceptor.ts";
 import {
+  JOIN_ADDRESSES_MAX,
   JOIN_REFUSED_RETRY_MS,
   JOIN_RETRY_MAX_MS,
   JOIN_RETRY_MS,
@@ -15,6 +16,7 @@ import {
   LAYOUT_BYTES_MAX,
 } from "./cluster-limits.ts";
 import type { LayoutStore } from "./layout-store.ts";
+import { LogLimiter } from "./log-limiter.ts";
 import { decodeEntry, encodeEntry, type MemberEntry } from "./member-entry.ts";
 import type { MemberList } from "./member-list.ts";
 import {
@@ -46,8 +48,11 @@ export interface JoiningParts {
   readonly holdsData: () => boolean;
 }
 
+type Outcome = "welcome" | "refused" | "unanswered";
+
 export class Joining {
   readonly #parts: JoiningParts;
+  readonly #logLimiter: LogLimiter;
   #nextSeed = 0;
   #nextTryMs = 0;
   #retryMs = JOIN_RETRY_MS;
@@ -55,42 +60,76 @@ export class Joining {
 
   constructor(parts: JoiningParts) {
     this.#parts = parts;
+    this.#logLimiter = new LogLimiter(parts.env.clock);
   }
 
-  /** Asks the next seed if it is time to: until the node is a member and has once been answered. */
+  /**
+   * Asks the addresses, all at once, if it is time to: until the node is a member and has once been answered. One after
+   * another would take many rounds to find the first node of a new cluster among others that wait for it as well.
+   */
   async step(isMember: boolean): Promise<void> {
-    const { env, seeds, members } = this.#parts;
+    const { env, seeds } = this.#parts;
     if (isMember && (this.#greeted || seeds.length === 0)) return;
-    const nowMs = env.clock.monotonicMs();
-    if (nowMs < this.#nextTryMs) return;
-    // The members that are known are as good as the list, and after a move of all addresses only the list is.
-    const known = [...members.others()].filter((m) => m.state === "up").map((m) => m.entry.peerUrl);
-    const urls = [...seeds, ...known];
-    const url = urls[this.#nextSeed++ % Math.max(1, urls.length)];
-    if (url === undefined) return;
-    const delayMs = await this.#ask(url);
+    if (env.clock.monotonicMs() < this.#nextTryMs) return;
+    const urls = this.#round();
+    if (urls.length === 0) return;
+    const delayMs = this.#delayAfter(await this.#askAll(urls));
     this.#nextTryMs = env.clock.monotonicMs() + delayMs + env.random.below(JOIN_RETRY_MS);
   }
 
-  /** Returns how long to wait before the next request. */
-  async #ask(url: string): Promise<number> {
-    const { env, channel, own } = this.#parts;
-    try {
-      const answer = await channel.sendTo(url, "join", [encodeEntry(own())], JOIN_TIMEOUT_MS);
-      this.#welcome(answer);
+  /** The members that are known are as good as the list, and after a move of all addresses only the list is. */
+  #round(): string[] {
+    const { seeds, members } = this.#parts;
+    const known = [...members.others()].filter((m) => m.state === "up").map((m) => m.entry.peerUrl);
+    const urls = [...new Set([...seeds, ...known])];
+    if (urls.length <= JOIN_ADDRESSES_MAX) return urls;
+    const first = this.#nextSeed % urls.length;
+    this.#nextSeed = first + JOIN_ADDRESSES_MAX;
+    return [...urls, ...urls].slice(first, first + JOIN_ADDRESSES_MAX);
+  }
+
+  /** Resolves with the first welcome, whatever the others may still say, or when nobody is left who could give one. */
+  #askAll(urls: readonly string[]): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      let open = urls.length;
+      let isRefused = true;
+      for (const url of urls) {
+        this.#ask(url).then((outcome) => {
+          open--;
+          if (outcome !== "refused") isRefused = false;
+          if (outcome === "welcome") resolve(outcome);
+          else if (open === 0) resolve(isRefused ? "refused" : "unanswered");
+        }, reject);
+      }
+    });
+  }
+
+  #delayAfter(outcome: Outcome): number {
+    if (outcome === "refused") return JOIN_REFUSED_RETRY_MS;
+    if (outcome === "welcome") {
       this.#greeted = true;
       this.#retryMs = JOIN_RETRY_MS;
       return JOIN_RETRY_MAX_MS;
+    }
+    const delayMs = this.#retryMs;
+    this.#retryMs = Math.min(JOIN_RETRY_MAX_MS, Math.ceil((this.#retryMs * 5) / 4));
+    return delayMs;
+  }
+
+  async #ask(url: string): Promise<Outcome> {
+    const { env, channel, own } = this.#parts;
+    try {
+      this.#welcome(await channel.sendTo(url, "join", [encodeEntry(own())], JOIN_TIMEOUT_MS));
+      return "welcome";
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      if (FINAL_REFUSALS.has(error.code)) {
-        env.logger.error("join-refused", { url, code: error.code, reason: error.message });
-        return JOIN_REFUSED_RETRY_MS;
+      const { code, message } = error;
+      const isFinal = FINAL_REFUSALS.has(code);
+      if (this.#logLimiter.allow(`${url} ${code}`)) {
+        if (isFinal) env.logger.error("join-refused", { url, code, reason: message });
+        else env.logger.info("join-unanswered", { url, code, reason: message });
       }
-      env.logger.info("join-unanswered", { url, code: error.code, reason: error.message });
-      const delayMs = this.#retryMs;
-      this.#retryMs = Math.min(JOIN_RETRY_MAX_MS, this.#retryMs * 2);
-      return delayMs;
+      return isFinal ? "refused" : "unanswered";
     }
   }
 

@@ -57,6 +57,29 @@ describe("formation", () => {
     await world.until(() => !early.cluster.refusesWrites(), 20_000, "the early one is in");
   });
 
+  test("a first node that starts last is found at once among all the others that wait for it", async () => {
+    const world = new ClusterWorld();
+    const all = Array.from({ length: 6 }, (_, index) => `http://node-${index}:7071`);
+    for (let i = 0; i < 5; i++) world.add({ join: all });
+    await world.runFor(3_000);
+    world.add({ join: [], bootstrapExpect: 6 });
+    // One address a round, with pauses that double, took 14 s on a real machine.
+    await world.until(
+      () => world.nodes.every((node) => !node.cluster.refusesWrites()),
+      2_500,
+      "all take writes",
+    );
+  });
+
+  test("an address that swallows what it is sent does not hold up the welcome of another", async () => {
+    const world = new ClusterWorld();
+    world.add({ bootstrapExpect: 2 });
+    world.interfere = (_from, to) => (to === 1 ? null : undefined);
+    world.add({ join: [] });
+    const third = world.add({ join: ["http://node-1:7071", "http://node-0:7071"] });
+    await world.until(() => third.clusterId !== undefined, 1_000, "welcome");
+  });
+
   test("a list that names the node itself is no reason to ask itself", async () => {
     const world = new ClusterWorld();
     const all = ["http://node-0:7071/", "http://node-1:7071"];
