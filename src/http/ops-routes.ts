@@ -28,8 +28,9 @@ export class OpsRoutes {
 
   routes(): readonly Route[] {
     const { deps, counters } = this.#parts;
-    const document = openApiDocument(deps.nodeInfo().version);
-    const openApi = `${JSON.stringify(document, null, 2)}\n`;
+    // Made when first asked for: most nodes never are, and a simulated cluster starts thousands of nodes.
+    const document = once(() => openApiDocument(deps.nodeInfo().version));
+    const openApi = once(() => `${JSON.stringify(document(), null, 2)}\n`);
     const sources = [...deps.counters, () => counters.metrics()];
     return [
       { method: "GET", path: "/livez", handler: text(TEXT, () => "ok\n") },
@@ -39,9 +40,9 @@ export class OpsRoutes {
         path: "/metrics",
         handler: text(METRICS_CONTENT_TYPE, () => renderMetrics(sources)),
       },
-      { method: "GET", path: "/openapi.json", handler: text("application/json", () => openApi) },
-      { method: "GET", path: "/docs", handler: this.#page(docsPage(document)) },
-      { method: "GET", path: "/", handler: this.#page(dashboardPage()) },
+      { method: "GET", path: "/openapi.json", handler: text("application/json", openApi) },
+      { method: "GET", path: "/docs", handler: this.#page(() => docsPage(document())) },
+      { method: "GET", path: "/", handler: this.#page(dashboardPage) },
     ];
   }
 
@@ -56,11 +57,23 @@ export class OpsRoutes {
   }
 
   /** The policy names the page's own script and style by hash: a stored value can never run as a script of this origin. */
-  #page(page: Page): Route["handler"] {
+  #page(make: () => Page): Route["handler"] {
+    const page = once(make);
+    const policy = once(() => this.#policyOf(page()));
+    return (call) => {
+      const headers = plainHeaders(call, "text/html; charset=utf-8");
+      headers["content-security-policy"] = policy();
+      headers["referrer-policy"] = "no-referrer";
+      headers["cross-origin-opener-policy"] = "same-origin";
+      return answer(call, 200, headers, page().html);
+    };
+  }
+
+  #policyOf(page: Page): string {
     const { crypto } = this.#parts.deps.env;
     const hash = (source: string): string =>
       source === "" ? "'none'" : `'sha256-${base64Encode(crypto.sha256(utf8Encode(source)))}'`;
-    const policy = [
+    return [
       "default-src 'none'",
       `script-src ${hash(page.script)}`,
       `style-src ${hash(page.style)}`,
@@ -70,14 +83,15 @@ export class OpsRoutes {
       "form-action 'none'",
       "frame-ancestors 'none'",
     ].join("; ");
-    return (call) => {
-      const headers = plainHeaders(call, "text/html; charset=utf-8");
-      headers["content-security-policy"] = policy;
-      headers["referrer-policy"] = "no-referrer";
-      headers["cross-origin-opener-policy"] = "same-origin";
-      return answer(call, 200, headers, page.html);
-    };
   }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 function text(contentType: string, render: () => string): Route["handler"] {
