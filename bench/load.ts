@@ -77,7 +77,7 @@ class Connection {
       this.#pending = data;
       return;
     }
-    const head = data.latin1Slice(0, headEnd);
+    const head = data.toString("latin1", 0, headEnd);
     const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
     if (data.length < headEnd + 4 + Number(length ?? 0)) {
       this.#pending = data;

@@ -17,8 +17,8 @@ if (major < 22 || (major === 22 && minor < 13)) {
   process.argv[1] = fileURLToPath(ENTRY);
   await import(ENTRY.href);
 } else {
-  // Node 22.13 to 22.17 can strip types, but only when told at the start.
-  const flags = ["--experimental-strip-types", "--disable-warning=ExperimentalWarning"];
+  // Node 22.13 to 22.17 do not strip types by themselves.
+  const flags = ["--import", import.meta.resolve("tsx")];
   const child = spawn(
     process.execPath,
     [...flags, fileURLToPath(ENTRY), ...process.argv.slice(2)],

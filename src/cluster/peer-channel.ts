@@ -11,7 +11,6 @@ export const MESSAGE_KINDS = {
   read: 2,
   forward: 3,
   scan: 4,
-  inspect: 5,
   gossip: 16,
   probe: 17,
   join: 18,

@@ -1,5 +1,5 @@
 /** The layout: who owns what. A versioned document decided by Paxos among the electors it names (design: section 6). */
-import type { ClusterId, NamespaceId, NodeId, PartitionId, RegionId, ZoneId } from "./ids.ts";
+import type { ClusterId, NamespaceId, NodeId, RegionId, ZoneId } from "./ids.ts";
 
 /** `{ n }`: spread over as many regions, then zones, as exist. `{ regions }`: exactly so many copies in each region. */
 export type PlacementPolicy =
@@ -53,12 +53,6 @@ export interface LayoutDocument {
   readonly nextNamespaceId: number;
   /** One assignment for each policy, by policy name. */
   readonly assignments: Readonly<Record<string, Assignment>>;
-}
-
-/** Unit of ownership, trees and transfer: (placement policy, partition). */
-export interface Unit {
-  readonly policy: string;
-  readonly partition: PartitionId;
 }
 
 /** The number of copies a policy asks for. */

@@ -210,13 +210,3 @@ export function decodeScanAnswer(fields: WireFields, limit: number): ScanAnswer 
   }
   return { rows, more, inDoubt };
 }
-
-// ---- inspect -----------------------------------------------------------------------------------------------------
-
-export function encodeInspect(layoutVersion: number, key: Key): WireFields {
-  return [layoutVersion, key.namespace, key.text];
-}
-
-export function decodeInspect(hasher: Hasher, fields: WireFields): Addressed {
-  return decodeAddress(hasher, fields);
-}

@@ -70,7 +70,7 @@ describe("peer server", () => {
         throw new Error("a bug");
       },
       scan: () => Promise.reject(new TypeError("a later bug")),
-      inspect: () => {
+      forward: () => {
         throw new PeerError("refused", "stale_layout", "newer", { detail: new Uint8Array([9]) });
       },
       probe: () => {
@@ -83,7 +83,7 @@ describe("peer server", () => {
         [1, 100, []],
         [2, 100, []],
         [4, 100, []],
-        [5, 100, []],
+        [3, 100, []],
         [17, 100, []],
         [16, 100, []],
         [99, 100, []],

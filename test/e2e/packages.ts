@@ -53,7 +53,10 @@ async function putOne(nodes: readonly DevNode[], stanza: Stanza, at: number): Pr
     for (let hop = 0; hop < nodes.length; hop++) {
       const node = nodes[(at + hop) % nodes.length] as DevNode;
       try {
-        const response = await fetch(node.url + path, { method: "PUT", body: stanza.text });
+        const response = await fetch(node.url + path, {
+          method: "PUT",
+          body: new Uint8Array(stanza.text),
+        });
         await response.arrayBuffer();
         if (response.status === 204) {
           counts.acknowledged++;

@@ -198,9 +198,15 @@ export class ReplicationCluster {
   readonly nodes: FakeNode[] = [];
   readonly down = new Set<NodeId>();
   drop: Drop = () => "deliver";
+  readonly #inDoubt: readonly number[];
   namespace = { id: 1, name: "default", policy: "default" } as FakeNamespace;
 
-  constructor(regions: readonly string[], copies = 3) {
+  constructor(
+    regions: readonly string[],
+    copies = 3,
+    options: { readonly inDoubt?: readonly number[] } = {},
+  ) {
+    this.#inDoubt = options.inDoubt ?? [];
     const members: LayoutMember[] = regions.map((region, i) => ({
       id: parseNodeId((i + 1).toString(16).padStart(32, "0")),
       region: parseRegionId(region),
@@ -304,7 +310,7 @@ export class ReplicationCluster {
       logger: env.logger,
       hasher,
       self: member.id,
-      forgotten: false,
+      forgotten: this.#inDoubt.includes(this.nodes.length),
     });
     const replication: Replication = {
       env,

@@ -1,0 +1,75 @@
+import { describe, expect, test } from "bun:test";
+import { recoveryWorker } from "../../src/replication/recovery.ts";
+import { ReplicationCluster } from "../support/replication-cluster.ts";
+
+const THREE = ["eu", "us", "ap"];
+
+/** Three copies of each key; then the database of node 0 is lost. */
+async function amnesiac(keys: readonly string[]): Promise<ReplicationCluster> {
+  const cluster = new ReplicationCluster(THREE, 3, { inDoubt: [0] });
+  for (const key of keys) {
+    await cluster.put(1, key, `value of ${key}`, { consistency: { level: "all" } });
+  }
+  cluster.node(0).store.rows.clear();
+  return cluster;
+}
+
+describe("a replica in doubt", () => {
+  test("its absence does not count to R: no quorum rather than a 404", async () => {
+    const cluster = await amnesiac(["k"]);
+    const third = cluster.node(2).id;
+    cluster.drop = (_from, to) => (to === third ? "refuse" : "deliver");
+    expect((await cluster.get(0, "k")).status).toBe("quorum-not-reached");
+    expect((await cluster.get(1, "k")).status).toBe("quorum-not-reached");
+    cluster.drop = () => "deliver";
+    expect(await cluster.get(0, "k")).toMatchObject({ status: "ok", liveSiblings: 1 });
+  });
+
+  test("it is no source for a list", async () => {
+    const cluster = await amnesiac(["a", "b"]);
+    const third = cluster.node(2).id;
+    cluster.drop = (_from, to) => (to === third ? "refuse" : "deliver");
+    const list = cluster.node(1).coordinator.list({
+      namespace: cluster.namespace,
+      start: new Uint8Array(0),
+      end: null,
+      reverse: false,
+      limit: 10,
+      conflict: "majority",
+      timeoutMs: 5_000,
+    });
+    expect((await cluster.settle(list)).status).toBe("quorum-not-reached");
+  });
+
+  test("doubt ends when enough other owners have been heard, and every row is back", async () => {
+    const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
+    const cluster = await amnesiac(keys);
+    const { replication, store } = cluster.node(0);
+    const worker = recoveryWorker(replication);
+    await cluster.settle(worker.step());
+    expect(replication.doubt.any).toBe(false);
+    expect(store.rows.size).toBe(keys.length);
+    expect(store.meta.get("in-doubt")).toBeUndefined();
+  });
+
+  test("doubt lasts while one of the two others cannot be heard", async () => {
+    const cluster = await amnesiac(["k"]);
+    const third = cluster.node(2).id;
+    cluster.drop = (_from, to) => (to === third ? "refuse" : "deliver");
+    await cluster.settle(recoveryWorker(cluster.node(0).replication).step());
+    expect(cluster.node(0).replication.doubt.any).toBe(true);
+  });
+
+  test("a sole owner's doubt ends at once", async () => {
+    const cluster = new ReplicationCluster(["eu"], 3, { inDoubt: [0] });
+    await cluster.settle(recoveryWorker(cluster.node(0).replication).step());
+    expect(cluster.node(0).replication.doubt.any).toBe(false);
+  });
+
+  test("owners that are all in doubt end it when they have heard each other", async () => {
+    const cluster = new ReplicationCluster(THREE, 3, { inDoubt: [0, 1, 2] });
+    const { replication } = cluster.node(0);
+    await cluster.settle(recoveryWorker(replication).step());
+    expect(replication.doubt.any).toBe(false);
+  });
+});
