@@ -70,6 +70,12 @@ export interface SendOptions {
    * once. `direct`: a request of its own; for messages that wait for others (forward, propose) or must not queue (probe).
    */
   readonly lane: "batch" | "direct";
+  /**
+   * How long an idle batch lane waits for company. `jobs` (the default): for the promise jobs that run now, since all
+   * fan-outs of one commit begin in the jobs that follow it. `turn`: for the end of the event-loop turn, for messages
+   * sent as requests come in, each in a callback of its own.
+   */
+  readonly gather?: "jobs" | "turn";
 }
 
 /** Sends one message to a member and returns the fields of its answer. */

@@ -62,7 +62,7 @@ export class PeerClient implements PeerChannel {
   ): Promise<WireFields> {
     const peer = this.#peers.get(node) ?? this.#addPeer(node);
     if (options.lane === "batch") {
-      return peer.lane.send(MESSAGE_KINDS[kind], fields, options.timeoutMs);
+      return peer.lane.send(MESSAGE_KINDS[kind], fields, options.timeoutMs, options.gather);
     }
     return this.#sendDirect(peer, kind, fields, options.timeoutMs);
   }

@@ -98,7 +98,12 @@ export class PeerLane {
     return this.#latencies.p99();
   }
 
-  send(kind: number, fields: WireFields, timeoutMs: number): Promise<WireFields> {
+  send(
+    kind: number,
+    fields: WireFields,
+    timeoutMs: number,
+    gather: "jobs" | "turn" = "jobs",
+  ): Promise<WireFields> {
     const { env, stats } = this.#options;
     const nowMs = env.clock.monotonicMs();
     if (this.#gate.isClosed(nowMs)) {
@@ -129,7 +134,7 @@ export class PeerLane {
       });
       this.#queuedBytes += bytes;
       this.#deadlines.watch(deadlineMs, nowMs);
-      if (!this.#flushing) this.#schedule(nowMs);
+      if (!this.#flushing) this.#schedule(nowMs, gather);
     });
   }
 
@@ -141,18 +146,19 @@ export class PeerLane {
   }
 
   /** Brings about the next flush, as soon as pacing allows it. */
-  #schedule(nowMs: number): void {
+  #schedule(nowMs: number, gather: "jobs" | "turn"): void {
     if (this.#greeting || this.#batches.size >= this.#inFlightMax()) return;
     const waitMs = this.#batches.size === 0 ? 0 : this.#lastSentMs + this.#paceMs() - nowMs;
     if (waitMs <= 0) {
       this.#flushing = true;
-      afterPresentJobs(() => this.#flush());
+      if (gather === "turn") this.#options.env.clock.endOfTurn(() => this.#flush());
+      else afterPresentJobs(() => this.#flush());
       return;
     }
     this.#paceTimer ??= this.#options.env.clock.after(waitMs, () => {
       this.#paceTimer = null;
       if (this.#queue.length > 0 && !this.#flushing) {
-        this.#schedule(this.#options.env.clock.monotonicMs());
+        this.#schedule(this.#options.env.clock.monotonicMs(), "jobs");
       }
     });
   }

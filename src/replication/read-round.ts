@@ -131,7 +131,7 @@ export class ReadRound implements Waiting {
     this.#open++;
     const fields = encodeRead(this.#route.layout.version, this.#key, bodyBytesMax);
     const timeoutMs = this.#deadlineMs - nowMs;
-    this.#r.channel.send(node, "read", fields, { timeoutMs, lane: "batch" }).then(
+    this.#r.channel.send(node, "read", fields, { timeoutMs, lane: "batch", gather: "turn" }).then(
       (answer) => {
         try {
           this.#answered(node, decodeReadAnswer(this.#r.env.hasher, answer));
