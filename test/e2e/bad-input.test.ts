@@ -426,8 +426,10 @@ describe("bytes that are no request", () => {
       ["a header with a control", rawHead("GET", `${KV}/known`, ["if-none-match: \x01"])],
       ["two hosts", rawHead("GET", `${KV}/known`, ["host: elsewhere"])],
     ] as const) {
-      const answer = count(await sendRaw(url, [bytes], { thenClose: true }));
+      const answer = await sendRaw(url, [bytes], { thenClose: true });
       const isRefusal = answer.status === 0 || (answer.status >= 400 && answer.status < 500);
+      // Bun's own parser answers a version that is none with 505, before the node hears of it.
+      if (what === "no version" && answer.status === 505) continue;
       expect([what, answer.status, isRefusal]).toEqual([what, answer.status, true]);
     }
     expect((await ask(`${url}${KV}/smuggled`)).status).toBe(404);
