@@ -92,13 +92,17 @@ export class Doubt {
    * Which of the row's other owners have been heard, their records merged and durable here. Ends the row's doubt when that
    * is enough, or when nobody is left to be asked. @throws DiskFullError
    */
-  heardRow(key: Key, others: number, heard: number, trusted: number): void {
-    const row = this.#rows.get(key.id);
-    if (row === undefined || (heard < others && trusted < enough(others + 1))) return;
-    if (trusted < enough(others + 1)) {
-      this.#logger.error("row-owners-in-doubt", { owners: others + 1, trusted });
-    }
+  heardRow(
+    key: Key,
+    others: number,
+    heard: number,
+    trusted: number,
+  ): "trusted" | "all-heard" | "goes-on" {
+    const isEnough = trusted >= enough(others + 1);
+    if (!isEnough && heard < others) return "goes-on";
+    if (!isEnough) this.#logger.error("row-owners-in-doubt", { owners: others + 1, trusted });
     this.forgetRow(key);
+    return isEnough ? "trusted" : "all-heard";
   }
 
   /** This node has no more to do with the row. @throws DiskFullError */

@@ -38,6 +38,7 @@ export function recoveryWorker(r: Replication): Worker {
       const layout = r.membership.layout();
       if (layout?.member(r.self) === undefined) return AFTER_FAILURE_MS;
       for (const key of r.doubt.rows.slice(0, ROWS_AT_ONCE)) await recoverRow(r, layout, key);
+      if (!r.doubt.any) return IDLE_MS;
       r.doubt.endIfPossible(layout);
       if (!r.doubt.any) return IDLE_MS;
       for (const peer of r.doubt.unheard(layout)) {
@@ -76,7 +77,9 @@ async function recoverRow(r: Replication, layout: ActiveLayout, key: Key): Promi
     await r.store.whenDurable(r.replica.merge(key, answer.record).sequence);
   }
   if (r.membership.layout()?.version !== layout.version) return;
-  r.doubt.heardRow(key, others.length, heard, trusted);
+  const over = r.doubt.heardRow(key, others.length, heard, trusted);
+  // Nobody whose word counts has it: what could not be read had never been acknowledged.
+  if (over === "trusted" && r.replica.read(key).state === "unknown") r.store.discard(key);
 }
 
 async function readWhole(

@@ -48,6 +48,11 @@ export interface RecordStore {
    * @throws DiskFullError only when the transaction could not even hold it; the turn is then rolled back.
    */
   write(key: Key, partition: PartitionId, record: CausalRecord, minted: Minted | null): number;
+  /**
+   * Deletes a row that cannot be read and that no other owner holds either: from then on it is absent. Durable when it
+   * returns. REQUIRES: `read` says unknown. @throws DiskFullError
+   */
+  discard(key: Key): void;
   /** The next epoch of this actor, never given out before by this database; durable with the turn. */
   takeEpoch(): number;
   /** True when rows up to `sequence` are committed. */

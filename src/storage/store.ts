@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { assert } from "../core/assert.ts";
 import type { Hasher } from "../core/hasher.ts";
 import { type ActorId, actorIdFromBytes, type PartitionId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
@@ -156,6 +157,12 @@ export class Store implements RecordStore {
     this.#bytesWritten += head.length + body.length;
     this.#turn.wrote(head.length + body.length);
     return sequence;
+  }
+
+  discard(key: Key): void {
+    assert(this.read(key).state === "unknown", "only a row that cannot be read is discarded");
+    this.#turn.commitAlone(() => this.#disk.delete(key.namespace, key.bytes));
+    this.#reader.forget(key.id);
   }
 
   takeEpoch(): number {

@@ -313,6 +313,19 @@ describe("read repair", () => {
     ]);
   });
 
+  // Found by the simulator (seed 66): reads from all homes were refused for ever.
+  test("an unreadable row that no other owner holds becomes absent", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    cluster.drop = () => "refuse";
+    await cluster.put(0, "k", "never acknowledged");
+    cluster.node(0).store.unreadable.add(cluster.key("k").id);
+    cluster.drop = () => "deliver";
+    const all = { consistency: { level: "all" } } as const;
+    expect((await cluster.get(0, "k", all)).status).toBe("quorum-not-reached");
+    await cluster.settle(recoveryWorker(cluster.node(0).replication).step());
+    expect(texts(await cluster.get(0, "k", all))).toEqual([]);
+  });
+
   test("doubt about a row outlives a restart", () => {
     const cluster = new ReplicationCluster(THREE);
     const { replication } = cluster.node(0);

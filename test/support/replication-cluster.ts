@@ -99,6 +99,11 @@ export class FakeStore implements RecordStore {
     return sequence;
   }
 
+  discard(key: Key): void {
+    this.unreadable.delete(key.id);
+    this.rows.delete(key.id);
+  }
+
   commit(): void {
     this.#durable = this.#sequence;
     this.#before.clear();
