@@ -49,7 +49,7 @@ export function writeRequest(op: Op, options: WriteOptions): Request {
   return new Request(url, {
     method: "PUT",
     headers,
-    body: utf8Encode(valueOf(op.id, options.bytes)),
+    body: valueOf(op.id, options.bytes),
   });
 }
 

@@ -3,8 +3,9 @@
  * the nodes that acknowledged"). Damage counts until it is repaired, and the last good copy of an acknowledged write is never
  * taken: so every fault injected must be survivable, and "0 lost" is a fair claim.
  */
-import { covers } from "../../src/core/context.ts";
+
 import { majorityOf } from "../../src/core/consistency.ts";
+import { covers } from "../../src/core/context.ts";
 import { decodeHead } from "../../src/core/record-codec.ts";
 import type { Context, Dot } from "../../src/core/version.ts";
 import type { KeyState, Ledger } from "./ledger.ts";
@@ -27,8 +28,8 @@ export class FaultAtlas {
   }
 
   mayLoseDatabase(node: number): boolean {
-    // While one is in doubt, a second one could leave nobody to ask.
-    if (this.#nodes.some((other) => other.inDoubt)) return false;
+    // While one is in doubt, a second one could leave nobody to ask; so could two of three electors.
+    if (this.#nodes.some((other) => other.inDoubt || other.abstains)) return false;
     return this.#keysAt(node).every((key) => this.#survivable(node, key));
   }
 
@@ -46,7 +47,8 @@ export class FaultAtlas {
 
   #mark(node: number, key: KeyState): void {
     const dots: Dot[] = [];
-    for (const op of key.acked) for (const mint of key.mintsOf.get(op.id) ?? []) dots.push(mint.dot);
+    for (const op of key.acked)
+      for (const mint of key.mintsOf.get(op.id) ?? []) dots.push(mint.dot);
     this.#damage.set(`${node}/${key.name}`, dots);
   }
 

@@ -32,8 +32,10 @@ export class Faults {
   /** No more faults, and the marks of those that were are taken away: all nodes run, the network is clean. */
   stop(): void {
     this.#over = true;
-    const { network, nodes } = this.#world;
+    const { network, nodes, ledger } = this.#world;
     network.heal();
+    // Nothing scrubs rows yet: damage under a good copy in the cache is found only by a process that must read the disk.
+    for (const place of ledger.rotten) this.#down(this.#world.node(Number.parseInt(place, 10)));
     for (const node of nodes) {
       node.disk.fullCommits = 0;
       node.process?.disarm();

@@ -225,7 +225,10 @@ export class Ledger {
     for (const { key, mint } of pending.mints) {
       key.dots.committed(mint);
       if (this.op(mint.op).status !== "fail") continue;
-      this.#report("honest-answers", `op ${mint.op} of ${key.name} was stored after it was refused`);
+      this.#report(
+        "honest-answers",
+        `op ${mint.op} of ${key.name} was stored after it was refused`,
+      );
     }
     for (const { key, context } of pending.contexts) {
       key.dots.show(context);

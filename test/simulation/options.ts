@@ -80,7 +80,7 @@ export function drawOptions(seed: number): SimOptions {
     copies: drawCopies(random, nodes),
     partitions: 16,
     cacheBytes: random.pick([4_096, 16_384, 1_048_576]),
-    gossipIntervalMs: random.integer(500, 1_500),
+    gossipIntervalMs: random.integer(700, 2_000),
     requestTimeoutMs: random.integer(600, 2_000),
     safetyMs,
     skewMs: random.chance(0.5) ? random.integer(1, 2_000) : 0,
@@ -138,7 +138,7 @@ function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions {
 function drawWorkload(random: SeededRandom): WorkloadOptions {
   const weight = (usual: number): number => (random.chance(0.85) ? usual : 0);
   return {
-    operations: random.integer(120, 220),
+    operations: random.integer(105, 170),
     keys: random.integer(1, 6),
     burst: random.pick([1, 2, 4, 8]),
     clients: random.integer(3, 10),

@@ -90,7 +90,8 @@ export class SimNetwork {
     this.messages++;
     const id = this.messages;
     clock.after(request.timeoutMs, () => this.#fail(call, true, "no answer in time"));
-    const lost = this.#isCut(from.index, to) || (this.#faulty && random.chance(options.loseRequest));
+    const lost =
+      this.#isCut(from.index, to) || (this.#faulty && random.chance(options.loseRequest));
     const delayMs = this.#delayMs(from.index, to);
     trace.add(
       clock.monotonicMs(),

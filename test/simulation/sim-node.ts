@@ -1,4 +1,6 @@
 /** One node of the world: what outlives its processes (disk, identity, boot counter) and the process that runs now. */
+import { decode } from "@msgpack/msgpack";
+import { decodeLayout } from "../../src/cluster/layout-codec.ts";
 import { utf8Encode } from "../../src/core/bytes.ts";
 import { type ClusterId, type NodeId, parseNodeId } from "../../src/core/ids.ts";
 import type { DiskRow } from "../../src/env/disk.ts";
@@ -35,6 +37,14 @@ export class SimNode {
   /** A lost database that has not heard enough of the others yet; false for one that is down and was whole. */
   get inDoubt(): boolean {
     return this.forgotten || this.disk.meta("in-doubt") !== undefined;
+  }
+
+  /** It has forgotten promises and has no say until the layout after the one it found: as an elector it is dead. */
+  get abstains(): boolean {
+    const through = this.disk.meta("layout/abstains");
+    const document = this.disk.meta("layout/document");
+    if (through === undefined || document === undefined) return false;
+    return (decode(through) as number) > decodeLayout(document).version;
   }
 
   rowOf(key: string): DiskRow | undefined {

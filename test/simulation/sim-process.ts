@@ -49,16 +49,16 @@ export class SimProcess {
 
   /** Runs `act` in a turn of this process, with all else that arrives at about the same time. */
   deliver(act: () => void): void {
-    const { random, turnMs } = this.#parts;
+    const { clock, random, turnMs } = this.#parts;
     if (turnMs === 0) {
       this.clock.after(0, act);
       return;
     }
-    this.#inbox.push(act);
-    if (this.#inbox.length > 1) return;
-    this.clock.after(random.between(0, turnMs), () => {
-      for (const next of this.#inbox.splice(0)) next();
+    this.#inbox.push(() => {
+      if (this.alive) act();
     });
+    if (this.#inbox.length > 1) return;
+    this.clock.after(random.between(0, turnMs), () => clock.inOneTurn(this.#inbox.splice(0)));
   }
 
   /** The next time the process reaches the point it dies there. */

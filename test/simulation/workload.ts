@@ -1,13 +1,14 @@
 /** The clients: they read, write with what they have seen, write blindly, delete, list and batch, at nodes of their choice. */
-import type { Env } from "../../src/env/env.ts";
+
+import { systemCrypto } from "../../runtimes/shared/system-crypto.ts";
 import { Keyring } from "../../src/cluster/keyring.ts";
 import { majorityOf } from "../../src/core/consistency.ts";
-import { type Key, makeKey } from "../../src/core/key.ts";
 import { parseNamespaceId } from "../../src/core/ids.ts";
+import { type Key, makeKey } from "../../src/core/key.ts";
 import type { Context } from "../../src/core/version.ts";
+import type { Env } from "../../src/env/env.ts";
 import { digest128 } from "../../src/http/put-request.ts";
 import { Tokens } from "../../src/http/tokens.ts";
-import { systemCrypto } from "../../runtimes/shared/system-crypto.ts";
 import { judgeRead, judgeStatus, judgeWriteContext } from "./checkers/answers.ts";
 import { judgeList } from "./checkers/lists.ts";
 import {
@@ -52,6 +53,7 @@ export class Workload {
   readonly #onGivenUp = new Map<number, () => void>();
   #finished: { readonly order: number; readonly act: () => void }[] = [];
   #open = 0;
+  #stopped = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -71,6 +73,11 @@ export class Workload {
     return this.#open;
   }
 
+  /** No operation begins any more but what is called from outside. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
   /** Schedules all operations over the next `durationMs`. */
   schedule(durationMs: number): void {
     const { options, clock } = this.#world;
@@ -85,6 +92,7 @@ export class Workload {
   }
 
   #startOne(hot: KeyState | null): void {
+    if (this.#stopped) return;
     const node = this.#pickNode();
     if (node === null) return;
     const key = hot ?? this.#pickKey();
@@ -119,7 +127,7 @@ export class Workload {
   ): void {
     const op = this.#begin("get", key, node, terms.query, null, false, terms.needed);
     const request = readRequest(op);
-    this.#callInTurn(op, request, (response, body) => {
+    this.#call([op], request, (response, body) => {
       const answer = keyAnswerOf(response, body, true, (token) => this.#readToken(key, token));
       this.#checkDurable(key, answer, `get ${op.id}`);
       return () => {
@@ -205,27 +213,23 @@ export class Workload {
     const key = this.#pickKey();
     const op = this.#begin("list", key, node, "", null, false, 0);
     const reverse = this.#random.chance(0.3);
-    const url = urlOf(node, "/v1/keys/default", `limit=${this.#random.integer(1, 8)}${reverse ? "&reverse=true" : ""}`);
-    this.#callInTurn(op, new Request(url), (response, body) => () => {
+    const url = urlOf(
+      node,
+      "/v1/keys/default",
+      `limit=${this.#random.integer(1, 8)}${reverse ? "&reverse=true" : ""}`,
+    );
+    this.#call([op], new Request(url), (response, body) => () => {
       this.#close(op, response.status === 200 ? "ok" : "fail", response.status, body.length);
       judgeStatus(this.#report, "list", response.status, `list ${op.id}`);
       if (response.status === 200) judgeList(this.#world, op, reverse, body);
     });
   }
 
-  /** Without a body nothing in a request depends on the runtime: it may share a turn with what arrives from peers. */
-  #callInTurn(op: Op, request: Request, judge: Judge): void {
-    const process = this.#world.node(op.node).process;
-    this.#giveUpLater([op], process);
-    process?.deliver(() => this.#run(op, process, request, judge));
-  }
-
-  /** In a turn of its own: how soon a body has been read is the runtime's affair. */
   #call(ops: readonly Op[], request: Request, judge: Judge): void {
     const first = ops[0] as Op;
     const process = this.#world.node(first.node).process;
     this.#giveUpLater(ops, process);
-    if (process?.alive === true) this.#run(first, process, request, judge);
+    process?.deliver(() => this.#run(first, process, request, judge));
   }
 
   #giveUpLater(ops: readonly Op[], process: SimProcess | null): void {
@@ -234,7 +238,10 @@ export class Workload {
       const op = ops[0] as Op;
       if (op.status !== "pending") return;
       if (process?.alive === true && !process.stalled) {
-        this.#report("honest-answers", `${op.kind} ${op.id} (${op.terms}) was not answered in time`);
+        this.#report(
+          "honest-answers",
+          `${op.kind} ${op.id} (${op.terms}) was not answered in time`,
+        );
       }
       this.#giveUp(ops);
     });
@@ -273,15 +280,24 @@ export class Workload {
     if (answer.status === 300) this.#world.count("answer with siblings");
     if (answer.status === 404 && answer.token !== null) this.#world.count("tombstone won");
     judgeRead(ledger, this.#report, op, key, answer);
-    this.#remember(client, key, answer, answer.context === null ? new Set() : ledger.seenBy(key, answer.context));
-    if (answer.token !== null && this.#random.chance(0.3)) {
-      const node = this.#pickNode();
-      const known = client.get(key.name) ?? null;
-      if (node === null) return;
-      this.#world.clock.after(this.#random.between(0, 20), () => {
-        if (this.#world.node(node).alive) this.#write("put", key, node, client, known);
-      });
-    }
+    this.#remember(
+      client,
+      key,
+      answer,
+      answer.context === null ? new Set() : ledger.seenBy(key, answer.context),
+    );
+    if (answer.token !== null) this.#modify(key, client);
+  }
+
+  /** Read, modify, write: the put soon after, with the context of the get, at whatever node. */
+  #modify(key: KeyState, client: Client): void {
+    const node = this.#pickNode();
+    if (this.#stopped || node === null || !this.#random.chance(0.3)) return;
+    const known = client.get(key.name) ?? null;
+    this.#world.clock.after(this.#random.between(0, 20), () => {
+      if (this.#stopped || !this.#world.node(node).alive) return;
+      this.#write("put", key, node, client, known);
+    });
   }
 
   #writeDone(op: Op, key: KeyState, client: Client, answer: KeyAnswer): void {
@@ -295,7 +311,10 @@ export class Workload {
       this.#world.count(`write refused ${answer.code}`);
       this.#close(op, "fail", status, 0);
       if (key.mintsOf.has(op.id)) {
-        this.#report("honest-answers", `op ${op.id} was answered ${status} ${answer.code}, but it was stored`);
+        this.#report(
+          "honest-answers",
+          `op ${op.id} was answered ${status} ${answer.code}, but it was stored`,
+        );
       }
     }
   }
@@ -304,7 +323,10 @@ export class Workload {
     op.acks = answer.acks;
     this.#close(op, "ok", 204, answer.acks);
     if (!key.mintsOf.has(op.id)) {
-      this.#report("lost-writes", `op ${op.id} of ${key.name} was acknowledged, but nobody stored it`);
+      this.#report(
+        "lost-writes",
+        `op ${op.id} of ${key.name} was acknowledged, but nobody stored it`,
+      );
     }
     key.acked.push(op);
     if (answer.acks >= majorityOf(key.homes.length)) key.strong.push(op);
@@ -354,7 +376,10 @@ export class Workload {
     };
     ledger.ops.push(op);
     this.#open++;
-    trace.add(nowMs, `op ${op.id} ${kind} ${key.name} at ${node} ${terms} seen=${seen?.size ?? "-"}`);
+    trace.add(
+      nowMs,
+      `op ${op.id} ${kind} ${key.name} at ${node} ${terms} seen=${seen?.size ?? "-"}`,
+    );
     if (kind === "delete") {
       const env = { crypto: systemCrypto } as Partial<Env> as Env;
       const digest = digest128(env, new TextEncoder().encode(idempotencyKeyOf(op.id)));

@@ -10,6 +10,8 @@ interface Event {
   readonly order: number;
   /** Null once cancelled: taken out of the heap only when its time comes. */
   act: (() => void) | null;
+  /** The next event belongs to the same turn of the event loop: its promise jobs run, the end of the turn does not. */
+  readonly turnGoesOn: boolean;
 }
 
 /** 2026-01-01T00:00:00Z: any fixed moment would do, but stamps must look like time. */
@@ -86,10 +88,25 @@ export class VirtualClock implements Clock {
   }
 
   after(delayMs: number, act: () => void): Timer {
+    return this.#schedule(delayMs, act, false);
+  }
+
+  /**
+   * Runs the acts now, one after another in one turn, as when several sockets are readable at once: after each its promise
+   * jobs, and only after the last the end of the turn.
+   */
+  inOneTurn(acts: readonly (() => void)[]): void {
+    acts.forEach((act, index) => {
+      this.#schedule(0, act, index < acts.length - 1);
+    });
+  }
+
+  #schedule(delayMs: number, act: () => void, turnGoesOn: boolean): Timer {
     const event: Event = {
       atMs: this.#nowMs + Math.max(0, delayMs),
       order: this.#order++,
       act,
+      turnGoesOn,
     };
     this.#heap.push(event);
     return {
@@ -124,7 +141,8 @@ export class VirtualClock implements Clock {
         if (act === null) continue;
         this.#nowMs = event.atMs;
         act();
-        await this.#settle();
+        if (event.turnGoesOn) await drainMicrotasks();
+        else await this.#settle();
       }
       this.#nowMs = Math.max(this.#nowMs, untilMs);
     } finally {

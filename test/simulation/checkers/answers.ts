@@ -2,8 +2,9 @@
  * Each answer by itself: is it one that api.md allows, does it show only what was written, does its context say no more than
  * the answer showed, and does a strict read reflect what a majority had acknowledged before it began (reliability.md 2.3)?
  */
-import { covers } from "../../../src/core/context.ts";
+
 import { majorityOf } from "../../../src/core/consistency.ts";
+import { covers } from "../../../src/core/context.ts";
 import type { Context } from "../../../src/core/version.ts";
 import type { Op } from "../history.ts";
 import type { KeyState, Ledger } from "../ledger.ts";
@@ -89,18 +90,16 @@ function judgeStrict(report: Report, op: Op, key: KeyState, answer: ReadAnswer):
     }
     for (const id of answer.values) {
       if (write.past?.has(id) !== true) continue;
-      report("strict-reads", `get ${op.id} of ${key.name} shows op ${id}, which op ${write.id} had replaced`);
+      report(
+        "strict-reads",
+        `get ${op.id} of ${key.name} shows op ${id}, which op ${write.id} had replaced`,
+      );
     }
   }
 }
 
 /** A put's context may cover what its client had seen and the put itself, nothing else: "mine but not yours". */
-export function judgeWriteContext(
-  report: Report,
-  op: Op,
-  key: KeyState,
-  context: Context,
-): void {
+export function judgeWriteContext(report: Report, op: Op, key: KeyState, context: Context): void {
   for (const mint of key.dots.covered(context)) {
     if (mint.op === op.id || op.past?.has(mint.op) === true) continue;
     report(

@@ -10,21 +10,30 @@ export async function judgeCaches(world: World, workload: Workload): Promise<voi
     for (const home of key.homes) {
       open++;
       // A home is its own nearest replica: one answer is its own.
-      workload.read(key, home, { query: "r=1&conflict=siblings", needed: 0 }, new Map(), (answer) => {
-        open--;
-        const row = world.node(home).rowOf(key.name);
-        const record = row === undefined ? null : decodeRecord(row.head, row.body);
-        const same =
-          record === null
-            ? answer?.context === null
-            : answer !== null &&
-              answer.context !== null &&
-              equalContexts(answer.context, record.context) &&
-              answer.live + answer.deleted === record.siblings.length;
-        if (!same) {
-          world.violate("cache-equals-rows", `node ${home} answers ${key.name} as its disk does not`);
-        }
-      });
+      workload.read(
+        key,
+        home,
+        { query: "r=1&conflict=siblings", needed: 0 },
+        new Map(),
+        (answer) => {
+          open--;
+          const row = world.node(home).rowOf(key.name);
+          const record = row === undefined ? null : decodeRecord(row.head, row.body);
+          const same =
+            record === null
+              ? answer?.context === null
+              : answer !== null &&
+                answer.context !== null &&
+                equalContexts(answer.context, record.context) &&
+                answer.live + answer.deleted === record.siblings.length;
+          if (!same) {
+            world.violate(
+              "cache-equals-rows",
+              `node ${home} answers ${key.name} as its disk does not`,
+            );
+          }
+        },
+      );
     }
   }
   await world.clock.runUntil(() => open === 0, 20_000, "each home answers for itself");

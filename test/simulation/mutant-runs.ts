@@ -1,0 +1,3 @@
+export async function runCanary(): Promise<{ caught: boolean; text: string }> {
+  return { caught: true, text: "" };
+}

@@ -1,0 +1,125 @@
+/** Spreads seeds over child processes: each asks for the next seed when it has done one. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { createSystemHasher } from "../../runtimes/shared/system-hasher.ts";
+import { runSeed, type SeedResult } from "./run-seed.ts";
+
+export interface Figures {
+  readonly seeds: number;
+  readonly tookMs: number;
+  readonly virtualMs: number;
+  readonly operations: number;
+  readonly operationsLeast: number;
+  readonly acknowledged: number;
+  readonly violated: readonly number[];
+  /** By name: how often in all, and in how many seeds. */
+  readonly counts: ReadonlyMap<string, { readonly times: number; readonly seeds: number }>;
+}
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+/** A seed that takes longer hangs: the child is killed and the seed has failed. */
+const SEED_LIMIT_MS = 60_000;
+
+/** Runs all seeds, `jobs` at a time; `onResult` sees each as it ends. */
+export async function runSeeds(
+  seeds: readonly number[],
+  jobs: number,
+  onResult: (result: SeedResult) => void,
+  main = MAIN,
+): Promise<Figures> {
+  const results: SeedResult[] = [];
+  const startMs = performance.now();
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    const child = startChild(main);
+    try {
+      for (let at = next++; at < seeds.length; at = next++) {
+        const result = await child.run(seeds[at] as number);
+        results.push(result);
+        onResult(result);
+        showProgress(results.length, seeds.length);
+      }
+    } finally {
+      child.end();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, seeds.length) }, lane));
+  return figuresOf(results, performance.now() - startMs);
+}
+
+interface SeedChild {
+  run(seed: number): Promise<SeedResult>;
+  end(): void;
+}
+
+/** A child that runs one seed after another: `--serve` reads their numbers from stdin and answers with a line each. */
+export function startChild(main: string): SeedChild {
+  const runtimeFlags = "Deno" in globalThis ? ["run", "-A"] : [];
+  const child: ChildProcess = spawn(process.execPath, [...runtimeFlags, main, "--serve"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const { stdin, stdout } = child;
+  if (stdin === null || stdout === null) throw new Error("a child without pipes");
+  let resolve: ((line: string) => void) | null = null;
+  let reject: ((error: Error) => void) | null = null;
+  createInterface({ input: stdout }).on("line", (line) => resolve?.(line));
+  child.on("exit", (code) => reject?.(new Error(`a simulator process ended with ${code}`)));
+  return {
+    run: async (seed) => {
+      const timer = setTimeout(() => {
+        reject?.(new Error(`seed ${seed} took more than ${SEED_LIMIT_MS} ms`));
+        child.kill("SIGKILL");
+      }, SEED_LIMIT_MS);
+      try {
+        const line = await new Promise<string>((onLine, onEnd) => {
+          resolve = onLine;
+          reject = onEnd;
+          stdin.write(`${seed}\n`);
+        });
+        return JSON.parse(line) as SeedResult;
+      } finally {
+        clearTimeout(timer);
+        resolve = null;
+        reject = null;
+      }
+    },
+    end: () => stdin.end(),
+  };
+}
+
+export async function serveSeeds(): Promise<void> {
+  const hasher = await createSystemHasher();
+  for await (const line of createInterface({ input: process.stdin })) {
+    const result = await runSeed(Number(line), hasher);
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+  }
+}
+
+function showProgress(done: number, all: number): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${done}/${all}${done === all ? "\n" : ""}`);
+}
+
+function figuresOf(results: readonly SeedResult[], tookMs: number): Figures {
+  const counts = new Map<string, { times: number; seeds: number }>();
+  for (const result of results) {
+    for (const [name, times] of Object.entries(result.counts)) {
+      const entry = counts.get(name) ?? { times: 0, seeds: 0 };
+      entry.times += times;
+      entry.seeds++;
+      counts.set(name, entry);
+    }
+  }
+  const sum = (of: (result: SeedResult) => number): number =>
+    results.reduce((total, result) => total + of(result), 0);
+  return {
+    seeds: results.length,
+    tookMs,
+    virtualMs: sum((result) => result.virtualMs),
+    operations: sum((result) => result.operations),
+    operationsLeast: Math.min(...results.map((result) => result.operations)),
+    acknowledged: sum((result) => result.acknowledged),
+    violated: results.filter((r) => r.violations.length > 0).map((r) => r.seed),
+    counts,
+  };
+}
