@@ -13,10 +13,11 @@ import { parseSecrets } from "../../src/config.ts";
 import { parseNodeId } from "../../src/core/ids.ts";
 import type { Logger } from "../../src/env/logger.ts";
 import { gyreCommand } from "./dev-cluster.ts";
+import { freePorts } from "./ports.ts";
 import { rawHead, sendRaw } from "./raw-http.ts";
 import { ask, type ClusterView, jsonOf, until } from "./requests.ts";
 import { E2E_RUNTIME, ServeCluster } from "./serve-cluster.ts";
-import { freePorts, ServeNode } from "./serve-node.ts";
+import { ServeNode } from "./serve-node.ts";
 
 setDefaultTimeout(120_000);
 

@@ -12,9 +12,10 @@ import {
 import { createServer, type Server } from "node:net";
 import { join, resolve } from "node:path";
 import { gyreCommand } from "./dev-cluster.ts";
+import { freePorts } from "./ports.ts";
 import { ask, jsonOf, type Problem, until } from "./requests.ts";
 import { E2E_RUNTIME, ServeCluster } from "./serve-cluster.ts";
-import { freePorts, ServeNode } from "./serve-node.ts";
+import { ServeNode } from "./serve-node.ts";
 
 setDefaultTimeout(120_000);
 

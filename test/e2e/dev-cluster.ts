@@ -1,9 +1,9 @@
 /** A `gyre dev` cluster as a child process: real processes, real sockets, real files. For end-to-end tests. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { freePortRange } from "./ports.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -26,28 +26,11 @@ export function gyreCommand(runtime: Runtime): readonly [string, ...string[]] {
 
 /** Peers of `gyre dev` listen so far above its clients. */
 const PEER_PORT_OFFSET = 1_000;
-/** Below the ports that the system gives to outgoing connections, so that none of them takes one in between. */
-const PORT_FIRST = 18_000;
-const PORT_LAST = 30_000;
 
-/** A `--port` for `gyre dev`: it and those that follow from it were free a moment ago. */
-export async function freeDevPort(nodes: number): Promise<number> {
-  for (;;) {
-    const port = PORT_FIRST + Math.floor(Math.random() * (PORT_LAST - PORT_FIRST));
-    const ports = Array.from({ length: nodes }, (_, index) => port + index);
-    const all = [...ports, ...ports.map((each) => each + PEER_PORT_OFFSET)];
-    if ((await Promise.all(all.map(isFree))).every((free) => free)) return port;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen({ host: "127.0.0.1", port, exclusive: true }, () => {
-      server.close(() => resolve(true));
-    });
-  });
+/** A `--port` for `gyre dev`: it and all that follow from it were free a moment ago. */
+export function freeDevPort(nodes: number): Promise<number> {
+  const clients = Array.from({ length: nodes }, (_, index) => index);
+  return freePortRange([...clients, ...clients.map((each) => each + PEER_PORT_OFFSET)]);
 }
 
 export class DevCluster {

@@ -4,11 +4,10 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gyreCommand } from "./dev-cluster.ts";
+import { freeDevPort, gyreCommand, isAlive } from "./dev-cluster.ts";
 
 setDefaultTimeout(180_000);
 
@@ -57,38 +56,6 @@ async function gyre(...args: string[]): Promise<{ code: number | null; out: stri
   return { code: await running.exited, out: running.out, err: running.err };
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function listenOn(port: number): Promise<Server | undefined> {
-  const server = createServer();
-  return await new Promise((resolve) => {
-    server.once("error", () => resolve(undefined));
-    server.listen({ host: "127.0.0.1", port }, () => resolve(server));
-  });
-}
-
-const closed = (server: Server): Promise<void> =>
-  new Promise((resolve) => server.close(() => resolve()));
-
-/** A port where it and the two above, and the three peer ports, are free. */
-async function freePorts(): Promise<number> {
-  for (let port = 20_000 + (process.pid % 20_000); port < 60_000; port += 17) {
-    const wanted = [0, 1, 2].flatMap((i) => [port + i, port + 1000 + i]);
-    const servers = await Promise.all(wanted.map(listenOn));
-    const open = servers.filter((server) => server !== undefined);
-    await Promise.all(open.map(closed));
-    if (open.length === wanted.length) return port;
-  }
-  throw new Error("No free ports");
-}
-
 describe("gyre dev --nodes 3", () => {
   const directory = mkdtempSync(join(tmpdir(), "gyre-dev-"));
   const data = join(directory, "data");
@@ -98,7 +65,7 @@ describe("gyre dev --nodes 3", () => {
   const url = (number: number): string => `http://127.0.0.1:${port + number - 1}`;
 
   beforeAll(async () => {
-    port = await freePorts();
+    port = await freeDevPort(3);
     dev = start("dev", "--nodes", "3", "--port", String(port), "--data", data);
     await untilWritten(dev, "out", "cluster ready\n");
     pids = [1, 2, 3].map((n) =>

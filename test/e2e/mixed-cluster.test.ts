@@ -6,7 +6,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { gyreCommand } from "./dev-cluster.ts";
-import { freePorts, ServeNode } from "./serve-node.ts";
+import { freePorts } from "./ports.ts";
+import { ServeNode } from "./serve-node.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const READY_MS = 60_000;

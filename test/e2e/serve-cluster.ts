@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gyreCommand, type Runtime } from "./dev-cluster.ts";
+import { freePorts } from "./ports.ts";
 import { ask, type ClusterView, jsonOf, until } from "./requests.ts";
-import { freePorts, ServeNode } from "./serve-node.ts";
+import { ServeNode } from "./serve-node.ts";
 
 const READY_MS = 120_000;
 

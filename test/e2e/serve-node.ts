@@ -1,30 +1,8 @@
 /** One `gyre serve` as a child process, on any runtime or as a single executable. For end-to-end tests. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 
 const POLL_MS = 50;
-
-/** Ports of this machine that nobody listened on a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = servers.map(async (server) => {
-    server.listen({ host: "127.0.0.1", port: 0, exclusive: true });
-    await once(server, "listening");
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("No port was given");
-    return address.port;
-  });
-  // All are taken before the first is given back, so no port is handed out twice.
-  const taken = await Promise.all(ports);
-  await Promise.all(
-    servers.map(async (server) => {
-      server.close();
-      await once(server, "close");
-    }),
-  );
-  return taken;
-}
 
 export class ServeNode {
   readonly name: string;

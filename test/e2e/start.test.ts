@@ -7,23 +7,15 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freeDevPort, isAlive } from "./dev-cluster.ts";
 
 setDefaultTimeout(180_000);
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 test("SIGINT to npm leaves no process and no lock", async () => {
   const data = mkdtempSync(join(tmpdir(), "gyre-start-"));
-  const port = String(40_000 + (process.pid % 10_000));
+  const port = String(await freeDevPort(2));
   const npm = spawn("npm", ["start", "--", "--nodes", "2", "--port", port, "--data", data], {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
