@@ -60,8 +60,12 @@ export interface Disk {
   rollback(): void;
   /** Sees uncommitted rows of the open transaction. Undefined when absent. May throw on I/O errors or corruption. */
   get(namespace: number, key: Uint8Array): DiskRow | undefined;
-  /** Inserts or replaces. REQUIRES an open transaction. The disk keeps the arrays: do not change them afterwards. */
-  put(row: DiskRow): void;
+  /**
+   * Inserts or replaces. REQUIRES an open transaction. The disk keeps the arrays: do not change them afterwards.
+   * `replacedBytes` is what the row replaces, head and body together, for a caller who has it in memory; without it the
+   * disk looks for itself.
+   */
+  put(row: DiskRow, replacedBytes?: number): void;
   delete(namespace: number, key: Uint8Array): void;
   /** In key order (bytewise), at most `limit`. */
   scan(range: DiskScan): DiskRowHead[];

@@ -15,8 +15,13 @@ const DAMAGE_LOGGED_MAX = 1000;
  * Absence rests on no uncommitted row, since rows are never deleted in an open turn, and nobody acts on a damaged one: for
  * neither is there a commit to wait for.
  */
-const ABSENT: StoredRecord = { state: "absent", sequence: 0 };
-const UNKNOWN: StoredRecord = { state: "unknown", sequence: 0 };
+const ABSENT = { state: "absent", sequence: 0 } as const;
+const UNKNOWN = { state: "unknown", sequence: 0 } as const;
+
+/** A record with what the disk counts for it: its bytes of head and body. */
+export type FoundRecord = Extract<StoredRecord, { state: "record" }> & {
+  readonly encodedBytes: number;
+};
 
 /** Reads rows from the disk and trusts none: SQLite has no checksums in its main file (reliability.md 0, finding 3). */
 export class RowReader {
@@ -46,7 +51,7 @@ export class RowReader {
     this.#failStop = options.failStop;
   }
 
-  read(key: Key): StoredRecord {
+  read(key: Key): FoundRecord | typeof ABSENT | typeof UNKNOWN {
     let row: DiskRow | undefined;
     try {
       row = this.#disk.get(key.namespace, key.bytes);
@@ -60,7 +65,9 @@ export class RowReader {
       const record = decodeRecord(row.head, row.body);
       if (!valuesIntact(this.#hasher, record))
         return this.#unknown(key, "a value's hash does not match");
-      return { state: "record", record, minted: row.minted, sequence: row.sequence };
+      const encodedBytes = row.head.length + row.body.length;
+      const { minted, sequence } = row;
+      return { state: "record", record, minted, sequence, encodedBytes };
     } catch (error) {
       return this.#unknown(key, error instanceof Error ? error.message : String(error));
     }
@@ -83,13 +90,13 @@ export class RowReader {
   }
 
   /** A page that cannot be read is a row that cannot be trusted; what else can fail here is a bug. */
-  #unreadable(key: Key, error: unknown): StoredRecord {
+  #unreadable(key: Key, error: unknown): typeof UNKNOWN {
     if (error instanceof SqliteError && error.kind !== "other")
       return this.#unknown(key, error.message);
     return this.#failStop("cannot read a row", error);
   }
 
-  #unknown(key: Key, reason: string): StoredRecord {
+  #unknown(key: Key, reason: string): typeof UNKNOWN {
     this.unknownReads++;
     if (!this.#damaged.has(key.id) && this.#damaged.size < DAMAGE_LOGGED_MAX) {
       this.#damaged.add(key.id);

@@ -10,7 +10,6 @@ import {
   type SqliteDriver,
   SqliteError,
   type SqliteStatement,
-  type SqlRow,
 } from "../env/sqlite.ts";
 import { LOCAL_BYTES, packHead, unpackHead } from "./row-bytes.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
@@ -166,10 +165,10 @@ export class SqliteDisk implements Disk {
     };
   }
 
-  put(row: DiskRow): void {
+  put(row: DiskRow, replacedBytes?: number): void {
     const { namespace, key, head, body } = row;
     try {
-      const old = this.#statements.size.get(namespace, key);
+      const old = replacedBytes ?? this.#rowBytes(namespace, key);
       this.#statements.put.run(namespace, key, row.partition, row.sequence, packHead(row), body);
       this.#account(old, head.byteLength + body.byteLength);
       if (old === undefined) this.#rows++;
@@ -181,7 +180,7 @@ export class SqliteDisk implements Disk {
 
   delete(namespace: number, key: Uint8Array): void {
     try {
-      const old = this.#statements.size.get(namespace, key);
+      const old = this.#rowBytes(namespace, key);
       if (old === undefined) return;
       this.#statements.delete.run(namespace, key);
       this.#account(old, 0);
@@ -297,9 +296,13 @@ export class SqliteDisk implements Disk {
     }
   }
 
-  #account(old: SqlRow | undefined, bytes: number): void {
-    const oldBytes = old === undefined ? 0 : (old["bytes"] as number);
-    this.#bytes += bytes - oldBytes;
+  /** Undefined when there is no such row. */
+  #rowBytes(namespace: number, key: Uint8Array): number | undefined {
+    return this.#statements.size.get(namespace, key)?.["bytes"] as number | undefined;
+  }
+
+  #account(old: number | undefined, bytes: number): void {
+    this.#bytes += bytes - (old ?? 0);
     this.#openPages += 1 + Math.floor((bytes + ROW_OVERHEAD_BYTES) / PAGE_BYTES);
   }
 

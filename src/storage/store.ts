@@ -17,7 +17,7 @@ import { RowChecksum } from "./checksum.ts";
 import { EpochLease } from "./epoch-lease.ts";
 import { ACTOR_META } from "./meta-names.ts";
 import type { RecordStore, ScannedRow, ScanRequest, StoredRecord } from "./record-store.ts";
-import { RowReader } from "./row-reader.ts";
+import { type FoundRecord, RowReader } from "./row-reader.ts";
 import { Turn } from "./turn.ts";
 
 export interface StoreOptions {
@@ -50,8 +50,6 @@ export interface StoreCounters {
   readonly cachedRecords: number;
   readonly cachedBytes: number;
 }
-
-type FoundRecord = Extract<StoredRecord, { state: "record" }>;
 
 const ACTOR_BYTES = 16;
 /**
@@ -147,15 +145,17 @@ export class Store implements RecordStore {
     const sequence = this.#turn.nextSequence(key.id);
     const row = { namespace: key.namespace, key: key.bytes, partition, sequence, minted, head };
     try {
-      this.#disk.put({ ...row, headSum: this.#checksum.sum(row), body });
+      const replaced = this.#cache.peek(key.id)?.encodedBytes;
+      this.#disk.put({ ...row, headSum: this.#checksum.sum(row), body }, replaced);
     } catch (error) {
       throw this.#turn.failed(error);
     }
-    this.#keep(key.id, { state: "record", record, minted, sequence });
+    const encodedBytes = head.length + body.length;
+    this.#keep(key.id, { state: "record", record, minted, sequence, encodedBytes });
     this.#reader.forget(key.id);
     this.#rowsWritten++;
-    this.#bytesWritten += head.length + body.length;
-    this.#turn.wrote(head.length + body.length);
+    this.#bytesWritten += encodedBytes;
+    this.#turn.wrote(encodedBytes);
     return sequence;
   }
 
