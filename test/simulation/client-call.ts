@@ -1,7 +1,7 @@
 /** Turns operations into HTTP requests and answers into what the checkers compare. Everything passes through node.fetch. */
 import { base64Decode, base64Encode, utf8Decode, utf8Encode } from "../../src/core/bytes.ts";
 import type { Context } from "../../src/core/version.ts";
-import { idempotencyKeyOf, idOfValue, type Op, valueOf } from "./history.ts";
+import { idempotencyKeyOf, idOfValue, type Op, valueText } from "./history.ts";
 
 /** What the simulator makes of one answer about one key. */
 export interface KeyAnswer {
@@ -49,7 +49,7 @@ export function writeRequest(op: Op, options: WriteOptions): Request {
   return new Request(url, {
     method: "PUT",
     headers,
-    body: valueOf(op.id, options.bytes),
+    body: valueText(op.id, options.bytes),
   });
 }
 
@@ -64,7 +64,7 @@ export function batchRequest(
     if (op.kind === "delete") {
       return { op: "delete", key: op.key, context, idempotencyKey: idempotencyKeyOf(op.id) };
     }
-    const value = base64Encode(utf8Encode(valueOf(op.id, 0)));
+    const value = base64Encode(utf8Encode(valueText(op.id, 0)));
     return { op: "put", key: op.key, context, value };
   });
   return new Request(urlOf(node, "/v1/batch/default", ""), {

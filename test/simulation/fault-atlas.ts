@@ -4,12 +4,12 @@
  * taken: so every fault injected must be survivable, and "0 lost" is a fair claim.
  */
 
-import { majorityOf } from "../../src/core/consistency.ts";
 import { covers } from "../../src/core/context.ts";
 import { decodeHead } from "../../src/core/record-codec.ts";
 import type { Context, Dot } from "../../src/core/version.ts";
 import type { KeyState, Ledger } from "./ledger.ts";
 import type { SimNode } from "./sim-node.ts";
+import { majority } from "./terms.ts";
 
 export class FaultAtlas {
   readonly #ledger: Ledger;
@@ -65,7 +65,7 @@ export class FaultAtlas {
   #survivable(node: number, key: KeyState): boolean {
     const others = key.homes.filter((home) => home !== node);
     const damaged = others.filter((home) => this.#damage.has(`${home}/${key.name}`)).length;
-    if (damaged + 1 > majorityOf(key.homes.length) - 1) return false;
+    if (damaged + 1 > majority(key.homes.length) - 1) return false;
     const contexts = others.flatMap((home) => this.#contextAt(home, key));
     return key.acked.every((op) =>
       (key.mintsOf.get(op.id) ?? []).every((mint) =>

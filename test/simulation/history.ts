@@ -31,7 +31,7 @@ export interface Op {
 }
 
 /** Values name their write, so that a checker can tell whose they are: `v<id>:` and padding. */
-export function valueOf(id: number, bytes: number): string {
+export function valueText(id: number, bytes: number): string {
   return `v${id}:`.padEnd(bytes, "x");
 }
 

@@ -1,38 +1,45 @@
 /** The consistencies and conflict policies that clients ask for. */
-import { majorityOf } from "../../src/core/consistency.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
-export function writeTerms(random: SeededRandom, homes: number): string {
-  const asked = random.pick([
-    "",
-    "",
-    "",
-    "consistency=quorum",
-    "consistency=one",
-    "consistency=local-quorum",
-    "consistency=each-quorum",
-    "consistency=all",
-    `w=${random.integer(1, homes)}`,
+/** Written once more, on purpose: the checkers must not share the formula that they check. */
+export function majority(homes: number): number {
+  return (homes - (homes % 2)) / 2 + 1;
+}
+
+export interface Terms {
+  /** Such as `consistency=all`. */
+  readonly query: string;
+  /** At least so many homes must answer. */
+  readonly needed: number;
+}
+
+export function writeTerms(random: SeededRandom, homes: number): Terms {
+  const count = random.integer(1, homes);
+  const [asked, needed] = random.pick<readonly [string, number]>([
+    ["", majority(homes)],
+    ["", majority(homes)],
+    ["", majority(homes)],
+    ["consistency=quorum", majority(homes)],
+    ["consistency=one", 1],
+    ["consistency=local-quorum", 1],
+    ["consistency=each-quorum", majority(homes)],
+    ["consistency=all", homes],
+    [`w=${count}`, count],
   ]);
   const mayBeStrict = !asked.includes("each") && !asked.includes("all");
   const strict = mayBeStrict && random.chance(0.2) ? "sloppy=false" : "";
-  return [asked, strict].filter((part) => part !== "").join("&");
+  return { query: [asked, strict].filter((part) => part !== "").join("&"), needed };
 }
 
-/** `needed` is how many homes answer at least; 0 when less than a majority may do. */
-export function readTerms(
-  random: SeededRandom,
-  homes: number,
-): { readonly query: string; readonly needed: number } {
-  const majority = majorityOf(homes);
+export function readTerms(random: SeededRandom, homes: number): Terms {
   const count = random.integer(1, homes);
   const [asked, needed] = random.pick<readonly [string, number]>([
-    ["", majority],
-    ["", majority],
-    ["consistency=quorum&sloppy=false", majority],
+    ["", majority(homes)],
+    ["", majority(homes)],
+    ["consistency=quorum&sloppy=false", majority(homes)],
     ["consistency=one", 1],
-    ["consistency=local-quorum", 0],
-    ["consistency=each-quorum", majority],
+    ["consistency=local-quorum", 1],
+    ["consistency=each-quorum", majority(homes)],
     ["consistency=all", homes],
     [`r=${count}`, count],
   ]);

@@ -2,14 +2,13 @@
 
 import { systemCrypto } from "../../runtimes/shared/system-crypto.ts";
 import { Keyring } from "../../src/cluster/keyring.ts";
-import { majorityOf } from "../../src/core/consistency.ts";
 import { parseNamespaceId } from "../../src/core/ids.ts";
 import { type Key, makeKey } from "../../src/core/key.ts";
 import type { Context } from "../../src/core/version.ts";
 import type { Env } from "../../src/env/env.ts";
 import { digest128 } from "../../src/http/put-request.ts";
 import { Tokens } from "../../src/http/tokens.ts";
-import { judgeRead, judgeStatus, judgeWriteContext } from "./checkers/answers.ts";
+import { judgeAcks, judgeRead, judgeStatus, judgeWriteContext } from "./checkers/answers.ts";
 import { judgeList } from "./checkers/lists.ts";
 import {
   batchAnswersOf,
@@ -24,7 +23,7 @@ import { idempotencyKeyOf, type Op, type OpKind } from "./history.ts";
 import type { KeyState } from "./ledger.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimProcess } from "./sim-process.ts";
-import { readTerms, writeTerms } from "./terms.ts";
+import { majority, readTerms, type Terms, writeTerms } from "./terms.ts";
 import { SECRET, type World } from "./world.ts";
 
 /** What a client holds of a key: the newest answer that gave it a context. */
@@ -99,21 +98,27 @@ export class Workload {
     const client = this.#random.pick(this.#clients);
     switch (this.#random.weighted(this.#world.options.workload.mix)) {
       case 0:
-        return this.#write("put", key, node, client, null);
+        this.#write("put", key, node, client, null);
+        break;
       case 1:
-        return this.#write("put", key, node, client, this.#knownOf(client, key));
+        this.#write("put", key, node, client, this.#knownOf(client, key));
+        break;
       case 2: {
         const blind = this.#random.chance(0.3);
-        return this.#write("delete", key, node, client, blind ? null : this.#knownOf(client, key));
+        this.#write("delete", key, node, client, blind ? null : this.#knownOf(client, key));
+        break;
       }
       case 3:
-        return this.read(key, node, readTerms(this.#random, key.homes.length), client);
+        this.read(key, node, readTerms(this.#random, key.homes.length), client);
+        break;
       case 4:
-        return this.#list(node);
+        this.#list(node);
+        break;
       case 5:
-        return this.#batch(node, client);
+        this.#batch(node, client);
+        break;
       default:
-        return this.#conditional(key, node, client);
+        this.#conditional(key, node, client);
     }
   }
 
@@ -121,11 +126,11 @@ export class Workload {
   read(
     key: KeyState,
     node: number,
-    terms: { readonly query: string; readonly needed: number },
+    terms: Terms,
     client: Client = new Map(),
     then: (answer: KeyAnswer | null) => void = () => undefined,
   ): void {
-    const op = this.#begin("get", key, node, terms.query, null, false, terms.needed);
+    const op = this.#begin("get", key, node, terms, null, false);
     const request = readRequest(op);
     this.#call([op], request, (response, body) => {
       const answer = keyAnswerOf(response, body, true, (token) => this.#readToken(key, token));
@@ -149,7 +154,7 @@ export class Workload {
     const { workload } = this.#world.options;
     const terms = writeTerms(this.#random, key.homes.length);
     const seen = known?.seen ?? null;
-    const op = this.#begin(kind, key, node, terms, seen, condition !== null, 0);
+    const op = this.#begin(kind, key, node, terms, seen, condition !== null);
     const request = writeRequest(op, {
       bytes: this.#random.chance(workload.largeValues) ? 2_500 : 0,
       token: known?.token ?? null,
@@ -184,8 +189,8 @@ export class Workload {
     const ops = keys.map((key, index) => {
       const kind = this.#random.pick<OpKind>(["get", "get", "put", "put", "delete"]);
       const seen = kind === "get" ? null : (knowns[index]?.seen ?? null);
-      const needed = kind === "get" ? majorityOf(key.homes.length) : 0;
-      return this.#begin(kind, key, node, "batch", seen, false, needed);
+      const terms = { query: "batch", needed: majority(key.homes.length) };
+      return this.#begin(kind, key, node, terms, seen, false);
     });
     this.#world.count("batch");
     const tokens = knowns.map((known) => known?.token ?? null);
@@ -211,7 +216,7 @@ export class Workload {
 
   #list(node: number): void {
     const key = this.#pickKey();
-    const op = this.#begin("list", key, node, "", null, false, 0);
+    const op = this.#begin("list", key, node, { query: "", needed: 0 }, null, false);
     const reverse = this.#random.chance(0.3);
     const url = urlOf(
       node,
@@ -279,6 +284,7 @@ export class Workload {
     if (!ok) return;
     if (answer.status === 300) this.#world.count("answer with siblings");
     if (answer.status === 404 && answer.token !== null) this.#world.count("tombstone won");
+    judgeAcks(this.#report, op, answer.acks);
     judgeRead(ledger, this.#report, op, key, answer);
     this.#remember(
       client,
@@ -328,8 +334,9 @@ export class Workload {
         `op ${op.id} of ${key.name} was acknowledged, but nobody stored it`,
       );
     }
+    judgeAcks(this.#report, op, answer.acks);
     key.acked.push(op);
-    if (answer.acks >= majorityOf(key.homes.length)) key.strong.push(op);
+    if (answer.acks >= majority(key.homes.length)) key.strong.push(op);
     if (!key.homes.includes(op.node)) this.#world.count("forwarded");
     if (answer.context === null) return;
     judgeWriteContext(this.#report, op, key, answer.context);
@@ -351,10 +358,9 @@ export class Workload {
     kind: OpKind,
     key: KeyState,
     node: number,
-    terms: string,
+    terms: Terms,
     seen: ReadonlySet<number> | null,
     conditional: boolean,
-    needed: number,
   ): Op {
     const { ledger, trace, nowMs } = this.#world;
     const op: Op = {
@@ -363,10 +369,10 @@ export class Workload {
       key: key.name,
       node,
       startMs: nowMs,
-      terms,
+      terms: terms.query,
       seen,
       conditional,
-      needed,
+      needed: terms.needed,
       mark: key.strong.length,
       endMs: 0,
       status: "pending",
@@ -378,7 +384,7 @@ export class Workload {
     this.#open++;
     trace.add(
       nowMs,
-      `op ${op.id} ${kind} ${key.name} at ${node} ${terms} seen=${seen?.size ?? "-"}`,
+      `op ${op.id} ${kind} ${key.name} at ${node} ${terms.query} seen=${seen?.size ?? "-"}`,
     );
     if (kind === "delete") {
       const env = { crypto: systemCrypto } as Partial<Env> as Env;

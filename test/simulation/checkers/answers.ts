@@ -3,11 +3,11 @@
  * the answer showed, and does a strict read reflect what a majority had acknowledged before it began (reliability.md 2.3)?
  */
 
-import { majorityOf } from "../../../src/core/consistency.ts";
 import { covers } from "../../../src/core/context.ts";
 import type { Context } from "../../../src/core/version.ts";
 import type { Op } from "../history.ts";
 import type { KeyState, Ledger } from "../ledger.ts";
+import { majority } from "../terms.ts";
 import type { Report } from "./report.ts";
 
 export interface ReadAnswer {
@@ -32,7 +32,13 @@ export function judgeRead(
   else if (answer.values.length > 0) {
     report("honest-answers", `get ${op.id} of ${key.name} shows a value without a context`);
   }
-  if (op.needed >= majorityOf(key.homes.length)) judgeStrict(report, op, key, answer);
+  if (op.needed >= majority(key.homes.length)) judgeStrict(report, op, key, answer);
+}
+
+/** What counted is what was asked for, or more. */
+export function judgeAcks(report: Report, op: Op, acks: number): void {
+  if (acks >= op.needed) return;
+  report("honest-answers", `${op.kind} ${op.id} (${op.terms}) succeeded with ${acks} acks`);
 }
 
 function judgeValues(

@@ -13,7 +13,7 @@ export async function judgeCaches(world: World, workload: Workload): Promise<voi
       workload.read(
         key,
         home,
-        { query: "r=1&conflict=siblings", needed: 0 },
+        { query: "r=1&conflict=siblings", needed: 1 },
         new Map(),
         (answer) => {
           open--;

@@ -19,7 +19,7 @@ export interface Mint {
   durable: boolean;
 }
 
-export function dotTextOf(dot: Dot): string {
+function dotTextOf(dot: Dot): string {
   return `${dot.actor}/${dot.epoch}/${dot.counter}`;
 }
 
