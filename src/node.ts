@@ -2,7 +2,7 @@
 
 import { Cluster } from "./cluster/cluster.ts";
 import { Keyring } from "./cluster/keyring.ts";
-import { decodeLayout, encodeLayout } from "./cluster/layout-codec.ts";
+import { encodeLayout } from "./cluster/layout-codec.ts";
 import { PeerClient } from "./cluster/peer-client.ts";
 import { createPeerServer } from "./cluster/peer-server.ts";
 import { HybridClock } from "./core/clock.ts";
@@ -204,10 +204,8 @@ function replicationOf(
     counters: newCounters(),
     doubt,
     patienceMs: (node) => Math.max(2 * client.latencyP99Ms(node), STAND_IN_AFTER_MIN_MS),
-    adoptRefusal: (detail) => {
-      if (detail instanceof Uint8Array) cluster.adopt(decodeLayout(detail.slice()));
-    },
-    refreshLayout: () => cluster.refreshLayout(),
+    adoptRefusal: (detail) => cluster.adoptRefusal(detail),
+    refreshLayout: (holder) => cluster.refreshLayout(holder),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Membership as the floors above see it: who is there, who owns what, and may a write be taken now. */
 import type { ActiveLayout } from "../core/active-layout.ts";
 import type { ClusterId, NodeId } from "../core/ids.ts";
-import type { LayoutDocument, PlacementPolicy } from "../core/layout.ts";
+import type { PlacementPolicy } from "../core/layout.ts";
 import { saveAddressBook } from "./address-book.ts";
 import { makeClusterHandlers } from "./cluster-handlers.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
@@ -83,8 +83,16 @@ export class Cluster implements Membership {
     return memberStatuses(this.#parts.own(), members, layouts.current());
   }
 
-  adopt(document: LayoutDocument): void {
-    this.#parts.layouts.adopt(document);
+  /**
+   * Adopts the newer document that a `stale_layout` refusal carries. Never throws: a document that cannot be read or, on a
+   * full disk, stored leaves this node with the one it has, and whoever was refused tries elsewhere or gives up.
+   */
+  adoptRefusal(detail: unknown): void {
+    try {
+      if (detail instanceof Uint8Array) this.#parts.layouts.adoptEncoded(detail);
+    } catch (error) {
+      this.#options.env.logger.warn("layout-not-adopted", { error: String(error) });
+    }
   }
 
   refusesWrites(): boolean {
@@ -104,10 +112,17 @@ export class Cluster implements Membership {
     return this.#parts.namespaces.delete(name);
   }
 
-  /** Asks two peers for a newer layout: whoever is asked for an unknown namespace may only be late. Never rejects. */
-  async refreshLayout(): Promise<void> {
+  /**
+   * Asks two peers for a newer layout: whoever is asked for an unknown namespace may only be late. `holder` is known to have
+   * one, so it alone is asked. Never rejects.
+   */
+  async refreshLayout(holder?: NodeId): Promise<void> {
     const { members, recovery } = this.#parts;
     const { random } = this.#options.env;
+    if (holder !== undefined) {
+      await Promise.allSettled([recovery.fetchFrom(holder)]);
+      return;
+    }
     const up = [...members.others()].filter((member) => member.state === "up");
     const asked: Promise<void>[] = [];
     while (asked.length < REFRESH_PEERS && up.length > 0) {

@@ -2,7 +2,7 @@
 
 import type { ActiveLayout } from "../core/active-layout.ts";
 import type { NodeId, RegionId, ZoneId } from "../core/ids.ts";
-import type { LayoutDocument, PlacementPolicy } from "../core/layout.ts";
+import type { PlacementPolicy } from "../core/layout.ts";
 
 export type Liveness = "up" | "suspect" | "down";
 
@@ -31,11 +31,6 @@ export interface Membership {
   /** Smoothed round-trip time in ms; a configured guess before the first answer. */
   roundTripMs(node: NodeId): number;
   members(): readonly MemberStatus[];
-  /**
-   * Durably adopts a newer document that came with a message; ignores an older one.
-   * @throws PeerError refused `wrong_cluster` for another cluster's.
-   */
-  adopt(document: LayoutDocument): void;
   /** True while the layout may be replaced by a formation change: puts are refused with 503 `not_formed` + Retry-After. */
   refusesWrites(): boolean;
   /** Decides a document with one namespace more; resolves when this node has adopted it. */

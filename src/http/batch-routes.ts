@@ -169,7 +169,9 @@ class BatchRun {
     return {
       status: 204,
       ...(deleted ? {} : { etag: done.etag }),
-      ...(done.context === null ? {} : { context: parts.tokens.ofContext(key, done.context) }),
+      ...(done.context === null
+        ? {}
+        : { context: parts.tokens.ofContext(key, done.context, [done.dot]) }),
       siblingCount: done.liveSiblings,
       acks: done.acks,
     };

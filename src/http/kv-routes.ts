@@ -218,7 +218,7 @@ export class KvRoutes {
     // A tombstone has no representation that a tag could name.
     if (!deleted) headers["etag"] = done.etag;
     if (done.context !== null) {
-      headers["gyre-context"] = this.#tokens.ofContext(target.key, done.context);
+      headers["gyre-context"] = this.#tokens.ofContext(target.key, done.context, [done.dot]);
     }
     if (this.#deps.config.durability === "process") headers["gyre-durability"] = "process";
     if (call.cors !== null) Object.assign(headers, call.cors);

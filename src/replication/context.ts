@@ -25,8 +25,8 @@ export interface Replication {
   readonly doubt: Doubt;
   /** How long a home may take before another one is asked as well: max(2 x its p99, 150 ms). */
   readonly patienceMs: (node: NodeId) => number;
-  /** Adopts the newer document that a `stale_layout` refusal carries. */
+  /** Adopts the newer document that a `stale_layout` refusal carries. Never throws. */
   readonly adoptRefusal: (detail: unknown) => void;
-  /** Asks peers for a newer document; resolves when that has been tried. */
-  readonly refreshLayout: () => Promise<void>;
+  /** Asks `holder`, who is known to have one, or else some peers for a newer document; resolves when that was tried. */
+  readonly refreshLayout: (holder?: NodeId) => Promise<void>;
 }

@@ -208,5 +208,7 @@ export function decodeScanAnswer(fields: WireFields, limit: number): ScanAnswer 
     if (head !== null && !(head instanceof Uint8Array)) throw badMessage("scan row head");
     rows.push({ key, head });
   }
+  // Whoever goes on after the last row would end here, and take the list for complete.
+  if (more && rows.length === 0) throw badMessage("scan with more rows after none");
   return { rows, more, inDoubt };
 }

@@ -1,6 +1,6 @@
 /** Hands a put to the nearest home. It may be tried at another one only if the first certainly did not execute it. */
 
-import { PeerError } from "../cluster/peer-channel.ts";
+import { PeerError, type WireFields } from "../cluster/peer-channel.ts";
 import { MEMBERS_MAX } from "../core/limits.ts";
 import type { Replication } from "./context.ts";
 import { decodeOutcome, encodeForward } from "./forward-message.ts";
@@ -28,9 +28,8 @@ export async function forwardPut(
     tried.add(node);
     try {
       const fields = encodeForward(requestId, layout.version, request);
-      return decodeOutcome(
-        await r.channel.send(node, "forward", fields, { timeoutMs, lane: "direct" }),
-      );
+      const answer = await r.channel.send(node, "forward", fields, { timeoutMs, lane: "direct" });
+      return outcomeOf(answer, homes.length);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       if (error.outcome === "timeout") return notReached(homes.length, true);
@@ -48,6 +47,16 @@ export async function forwardPut(
     }
   }
   return overloaded ? { status: "overloaded" } : notReached(homes.length, false);
+}
+
+/** A home that answers at all has executed the put: what cannot be read of its answer leaves the outcome open. */
+function outcomeOf(answer: WireFields, owners: number): PutOutcome {
+  try {
+    return decodeOutcome(answer);
+  } catch (error) {
+    if (error instanceof PeerError) return notReached(owners, true);
+    throw error;
+  }
 }
 
 function notReached(owners: number, indeterminate: boolean): PutOutcome {

@@ -46,17 +46,17 @@ export class PeerService {
 
   handlers(): MessageHandlers {
     return {
-      write: (fields) => this.#write(fields),
-      read: (fields) => this.#read(fields),
+      write: (fields, context) => this.#write(fields, context.from),
+      read: (fields, context) => this.#read(fields, context.from),
       forward: (fields, context) => this.#forward(fields, context),
-      scan: (fields) => this.#scan(fields),
+      scan: (fields, context) => this.#scan(fields, context.from),
     };
   }
 
-  #write(fields: WireFields): WireFields | Promise<WireFields> {
+  #write(fields: WireFields, from: NodeId): WireFields | Promise<WireFields> {
     const message = decodeWrite(this.#r.env.hasher, fields);
-    const admitted = this.#admit(message.layoutVersion);
-    if (admitted !== null) return admitted.then(() => this.#write(fields));
+    const admitted = this.#admit(message.layoutVersion, from);
+    if (admitted !== null) return admitted.then(() => this.#write(fields, from));
     this.#home(message.key);
     if (this.#r.membership.refusesWrites()) throw notFormed();
     this.#r.counters.replicaWrites++;
@@ -70,10 +70,10 @@ export class PeerService {
     }
   }
 
-  #read(fields: WireFields): WireFields | Promise<WireFields> {
+  #read(fields: WireFields, from: NodeId): WireFields | Promise<WireFields> {
     const message = decodeRead(this.#r.env.hasher, fields);
-    const admitted = this.#admit(message.layoutVersion);
-    if (admitted !== null) return admitted.then(() => this.#read(fields));
+    const admitted = this.#admit(message.layoutVersion, from);
+    if (admitted !== null) return admitted.then(() => this.#read(fields, from));
     this.#home(message.key);
     this.#r.counters.replicaReads++;
     const answer = localRead(this.#r, message.key);
@@ -83,7 +83,7 @@ export class PeerService {
 
   async #forward(fields: WireFields, context: MessageContext): Promise<WireFields> {
     const message = decodeForward(this.#r.env.hasher, fields);
-    const admitted = this.#admit(message.layoutVersion);
+    const admitted = this.#admit(message.layoutVersion, context.from);
     if (admitted !== null) await admitted;
     this.#home(message.request.key);
     const namespace = this.#r.membership.layout()?.namespaceById(message.request.key.namespace);
@@ -95,19 +95,19 @@ export class PeerService {
     return encodeOutcome(await this.#coordinator.coordinateForwarded(request));
   }
 
-  async #scan(fields: WireFields): Promise<WireFields> {
+  async #scan(fields: WireFields, from: NodeId): Promise<WireFields> {
     const message = decodeScan(fields, LIST_LIMIT_MAX);
-    const admitted = this.#admit(message.layoutVersion);
+    const admitted = this.#admit(message.layoutVersion, from);
     if (admitted !== null) await admitted;
     return encodeScanAnswer(await scanLocal(this.#r, message));
   }
 
   /**
    * Answers count only under the document whose version the request carries. Null when that is the one held here; a
-   * promise when the sender's is newer and must be adopted first.
+   * promise when the sender's is newer: it has the document, and this node must adopt it first.
    * @throws PeerError refused `stale_layout` with the newer document.
    */
-  #admit(version: number): Promise<void> | null {
+  #admit(version: number, from: NodeId): Promise<void> | null {
     const held = this.#r.membership.layout();
     if (held !== undefined && held.version === version) return null;
     if (held !== undefined && held.version > version) {
@@ -118,7 +118,7 @@ export class PeerService {
         { detail: this.#encodedLayout() },
       );
     }
-    return this.#r.refreshLayout().then(() => {
+    return this.#r.refreshLayout(from).then(() => {
       if ((this.#r.membership.layout()?.version ?? 0) < version) {
         throw new PeerError("refused", "not_ready", `Cannot find layout ${version} yet`);
       }

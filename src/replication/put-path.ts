@@ -1,7 +1,7 @@
 /** A put at its coordinator: decide, mint and write in one step, wait for the commit, then the other homes. */
 import { etagOf } from "../core/etag.ts";
 import type { AckCounts } from "../core/quorum.ts";
-import { liveSiblings, newestStamp } from "../core/record.ts";
+import { EMPTY_RECORD, liveSiblings, newestStamp } from "../core/record.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import { FanOut } from "./fan-out.ts";
@@ -28,7 +28,7 @@ export class PutPath {
   /** REQUIRES: this node is a home of the key under the layout it holds. */
   async coordinate(request: PutRequest): Promise<PutOutcome> {
     const deadlineMs = this.#r.env.clock.monotonicMs() + request.timeoutMs;
-    const plan = this.#plan(request);
+    let plan = this.#plan(request);
     if ("status" in plan) return plan;
     let seen = request;
     if (request.ifMatch !== null || request.ifNoneMatch !== null) {
@@ -36,7 +36,9 @@ export class PutPath {
       if ("status" in checked) return checked;
       seen = checked;
       // The await may have let a new layout in: what this node may coordinate is decided once more, without one.
-      if (this.#r.membership.refusesWrites()) return { status: "not-formed" };
+      plan = this.#plan(request);
+      if ("status" in plan) return plan;
+      if (!plan.route.homes.includes(this.#r.self)) return { status: "not-formed" };
     }
     const written = this.#write(seen, plan.requirement.needed);
     if (written.status !== "written") return written;
@@ -64,10 +66,12 @@ export class PutPath {
     if (found.status !== "ok") return found;
     const etag = presentEtag(this.#r.env.hasher, found);
     if (!preconditionHolds(request, found, etag)) return { status: "precondition-failed", etag };
-    if (request.context !== null || found.record === null) return request;
+    if (request.context !== null) return request;
+    // Nothing was there, and only that has been seen: a blind put would replace what came to be since.
+    const record = found.record ?? EMPTY_RECORD;
     return {
       ...request,
-      context: { entries: found.record.context, newestStamp: newestStamp(found.record) },
+      context: { entries: record.context, newestStamp: newestStamp(record) },
     };
   }
 
@@ -101,7 +105,7 @@ export class PutPath {
     let { route, requirement } = plan;
     let acks: AckCounts = { primary: 1, fallback: 0, of: route.homes.length };
     for (let round = 0; round < LAYOUT_ROUNDS_MAX; round++) {
-      if (route.homes.length === 1 && requirement.needed === 1) {
+      if (route.homes.length === 1 && route.homes[0] === this.#r.self) {
         return this.#done(request, written, acks);
       }
       const result = await new FanOut(this.#r, route, requirement, deadlineMs).run(
@@ -126,13 +130,13 @@ export class PutPath {
   }
 
   #done(request: PutRequest, written: Written, acks: AckCounts): PutDone {
-    const { record } = written;
+    const { record, sibling } = written;
     // A plain vector cannot say "mine but not yours": a context is given only when there is nothing but mine.
     const alone = record.siblings.length === 1;
     return {
       status: "ok",
-      dot: written.dot,
-      stamp: written.stamp,
+      dot: sibling.dot,
+      stamp: sibling.stamp,
       context: alone ? { entries: record.context, newestStamp: newestStamp(record) } : null,
       liveSiblings: alone
         ? Number(!request.deleted)
@@ -142,9 +146,9 @@ export class PutPath {
         ? ""
         : etagOf(this.#r.env.hasher, {
             kind: "value",
-            dots: [written.dot],
-            contentType: request.contentType,
-            expiresAtMs: request.expiresAtMs,
+            dots: [sibling.dot],
+            contentType: sibling.contentType,
+            expiresAtMs: sibling.expiresAtMs,
           }),
     };
   }

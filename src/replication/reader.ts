@@ -6,6 +6,7 @@ import type { Key } from "../core/key.ts";
 import { mergeRecords } from "../core/record.ts";
 import type { CausalRecord, Sibling } from "../core/version.ts";
 import type { Replication } from "./context.ts";
+import type { ReadAnswer } from "./data-messages.ts";
 import { fetchWhole } from "./fetch-whole.ts";
 import { planOf } from "./plan.ts";
 import { ReadRepair } from "./read-repair.ts";
@@ -84,10 +85,12 @@ export class Reader {
       return { status: "ok", record, chosen: [], liveSiblings: 0, deletedSiblings: 0, acks };
     }
     const nowMs = this.#r.clock.nowForExpiryMs();
-    let resolved = this.#resolve(record, result, route, request.conflict, nowMs);
+    let resolved = this.#resolve(record, result.answers, route, request.conflict, nowMs);
     if (resolved.chosen.some(lacksValue)) {
-      record = await fetchValues(this.#r, route, request.key, record, result, deadlineMs);
-      resolved = this.#resolve(record, result, route, request.conflict, nowMs);
+      // Answers that come late are in no merge, so they have no vote: one that covers a sibling would seem to lack it.
+      const answers = new Map(result.answers);
+      record = await fetchValues(this.#r, route, request.key, record, answers, deadlineMs);
+      resolved = this.#resolve(record, answers, route, request.conflict, nowMs);
       if (resolved.chosen.some(lacksValue)) {
         return {
           status: "quorum-not-reached",
@@ -109,14 +112,14 @@ export class Reader {
 
   #resolve(
     record: CausalRecord,
-    result: ReadRoundResult,
+    heard: ReadonlyMap<NodeId, ReadAnswer>,
     route: Route,
     policy: ConflictPolicy,
     nowMs: number,
   ): ReturnType<typeof resolve> {
     const answers: (CausalRecord | null)[] = [];
     if (policy === "majority" && record.siblings.length > 1) {
-      for (const answer of result.answers.values()) if (answer.counts) answers.push(answer.record);
+      for (const answer of heard.values()) if (answer.counts) answers.push(answer.record);
     }
     return resolve({ record, answers, homes: route.homes.length, policy, nowMs });
   }
@@ -140,15 +143,15 @@ async function fetchValues(
   route: Route,
   key: Key,
   record: CausalRecord,
-  result: ReadRoundResult,
+  answers: ReadonlyMap<NodeId, ReadAnswer>,
   deadlineMs: number,
 ): Promise<CausalRecord> {
   let whole = record;
   const holders: NodeId[] = [];
-  for (const [node, answer] of result.answers) if (answer.record !== null) holders.push(node);
+  for (const [node, answer] of answers) if (answer.record !== null) holders.push(node);
   for (const node of holders) {
     if (!whole.siblings.some(lacksValue)) break;
-    const held = result.answers.get(node)?.record;
+    const held = answers.get(node)?.record;
     if (held === null || held === undefined || !held.siblings.some(lacksValue)) continue;
     const fetched = await fetchWhole(r, route, key, node, deadlineMs);
     if (fetched !== null) whole = mergeRecords(whole, fetched);

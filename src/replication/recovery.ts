@@ -78,8 +78,10 @@ async function recoverRow(r: Replication, layout: ActiveLayout, key: Key): Promi
   }
   if (r.membership.layout()?.version !== layout.version) return;
   const over = r.doubt.heardRow(key, others.length, heard, trusted);
+  // A sole owner's row is the last copy: a page that cannot be read today may be readable tomorrow.
+  if (over !== "trusted" || others.length === 0) return;
   // Nobody whose word counts has it: what could not be read had never been acknowledged.
-  if (over === "trusted" && r.replica.read(key).state === "unknown") r.store.discard(key);
+  if (r.replica.read(key).state === "unknown") r.store.discard(key);
 }
 
 async function readWhole(

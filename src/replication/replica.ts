@@ -36,8 +36,8 @@ export type CoordinatedOutcome =
   | {
       readonly status: "written";
       readonly record: CausalRecord;
-      readonly dot: Dot;
-      readonly stamp: Stamp;
+      /** What the put left: for one that is repeated under its Idempotency-Key the first one's. */
+      readonly sibling: Sibling;
       readonly sequence: number;
     }
   | { readonly status: "too-many-siblings"; readonly siblings: number }
@@ -80,6 +80,8 @@ export class Replica {
       const first = local.siblings.find((sibling) => sibling.idempotencyKey === put.idempotencyKey);
       if (first !== undefined) return this.#answerAgain(put, local, first, stored.sequence);
     }
+    // Before an epoch is taken: this commits, and a commit that fails would take back the lease of one taken before.
+    if (stored.state === "unknown") this.#beforeOverwrite(put.key);
     const minted = stored.state === "record" ? stored.minted : null;
     const dot = decideDot({
       actorId: this.#store.actorId,
@@ -99,7 +101,6 @@ export class Replica {
         record.siblings.length > SIBLINGS_MAX || recordBytes(record) > RECORD_BYTES_MAX;
       if (tooMany) return { status: "too-many-siblings", siblings: record.siblings.length };
     }
-    if (stored.state === "unknown") this.#beforeOverwrite(put.key);
     const sequence = this.#store.write(
       put.key,
       partitionOf(put.key.hash, this.#partitions()),
@@ -110,7 +111,7 @@ export class Replica {
         counter: dot.counter,
       },
     );
-    return { status: "written", record, dot, stamp, sequence };
+    return { status: "written", record, sibling, sequence };
   }
 
   /**
@@ -167,6 +168,6 @@ export class Replica {
     sequence: number,
   ): CoordinatedOutcome {
     if (first.bodyDigest !== put.bodyDigest) return { status: "idempotency-mismatch" };
-    return { status: "written", record, dot: first.dot, stamp: first.stamp, sequence };
+    return { status: "written", record, sibling: first, sequence };
   }
 }

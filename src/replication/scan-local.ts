@@ -13,7 +13,10 @@ import type { ScanAnswer, ScanMessage, ScanRow } from "./data-messages.ts";
 export async function scanLocal(r: Replication, message: ScanMessage): Promise<ScanAnswer> {
   const rows: ScanRow[] = [];
   let { start, end } = message;
+  let inDoubt = false;
   for (;;) {
+    // Judged as the rows are read: doubt that ends while this waits says nothing about what they lacked.
+    inDoubt ||= r.doubt.any;
     const limit = Math.min(SCAN_SLICE_ROWS, message.limit - rows.length);
     const slice = r.store.scan({
       namespace: message.namespace,
@@ -22,16 +25,17 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
       reverse: message.reverse,
       limit,
     });
-    if (!r.store.isDurable(slice.sequence) && !(await becomesDurable(r, slice.sequence))) continue;
-    for (const row of slice.rows) {
+    const read = slice.rows.map((row): ScanRow => {
       const sure = row.state === "record" && !isRowInDoubt(r, message.namespace, row.keyBytes);
-      rows.push({ key: row.keyBytes, head: sure ? row.head : null });
-    }
+      return { key: row.keyBytes, head: sure ? row.head : null };
+    });
+    if (!r.store.isDurable(slice.sequence) && !(await becomesDurable(r, slice.sequence))) continue;
+    rows.push(...read);
     const last = slice.rows.at(-1);
     if (slice.rows.length < limit || last === undefined) {
-      return { rows, more: false, inDoubt: r.doubt.any };
+      return { rows, more: false, inDoubt };
     }
-    if (rows.length >= message.limit) return { rows, more: true, inDoubt: r.doubt.any };
+    if (rows.length >= message.limit) return { rows, more: true, inDoubt };
     if (message.reverse) end = last.keyBytes;
     else start = keyAfter(last.keyBytes);
     await new Promise<void>((resolve) => r.env.clock.endOfTurn(resolve));

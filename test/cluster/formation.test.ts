@@ -1,7 +1,22 @@
 import { describe, expect, test } from "bun:test";
+import { encodeLayout } from "../../src/cluster/layout-codec.ts";
 import { ClusterWorld, formedWorld } from "../support/cluster-world.ts";
 
 describe("formation", () => {
+  // Thrown in the handler of a rejection it would have ended the process: on a full disk, or by a peer of another build.
+  test("a refusal's layout that cannot be read, or is another cluster's, changes nothing and ends nothing", async () => {
+    const world = new ClusterWorld();
+    const { cluster } = world.add();
+    const stranger = new ClusterWorld().add();
+    const theirs = stranger.cluster.layout();
+    cluster.adoptRefusal(new Uint8Array([0xc1]));
+    cluster.adoptRefusal("no bytes");
+    if (theirs !== undefined) {
+      cluster.adoptRefusal(encodeLayout({ ...theirs.document, version: 2 }));
+    }
+    expect(cluster.layout()?.version).toBe(1);
+  });
+
   test("a node without --join creates a cluster of its own and takes writes at once", async () => {
     const world = new ClusterWorld();
     const node = world.add();

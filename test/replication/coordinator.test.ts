@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { encodeRead } from "../../src/replication/data-messages.ts";
 import { Doubt } from "../../src/replication/doubt.ts";
 import { recoveryWorker } from "../../src/replication/recovery.ts";
+import { Replica } from "../../src/replication/replica.ts";
 import type { GetFound, GetOutcome, PutDone, PutOutcome } from "../../src/replication/requests.ts";
 import { ReplicationCluster } from "../support/replication-cluster.ts";
 
@@ -73,6 +75,26 @@ describe("put and get", () => {
     expect(forwards).toHaveLength(2);
   });
 
+  test("a forward whose answer cannot be read is indeterminate: the home has executed it", async () => {
+    const cluster = new ReplicationCluster(["eu", "us", "ap", "sa"], 2);
+    const { coordinator, replication } = cluster.node(0);
+    const isHome = (text: string) =>
+      replication.membership
+        .layout()
+        ?.homes("default", (cluster.key(text).hash.hi >>> 28) as never)
+        .includes(replication.self);
+    let text = "k0";
+    for (let i = 0; isHome(text); i++) text = `k${i}`;
+    Object.assign(replication.channel, {
+      send: () => Promise.resolve(['{"status":"of-tomorrow"}']),
+    });
+    const put = coordinator.put(cluster.putRequest(text, "v"));
+    expect(await cluster.settle(put)).toMatchObject({
+      status: "quorum-not-reached",
+      indeterminate: true,
+    });
+  });
+
   test("one of three homes silent: quorum goes on, all ends in 503 with the counts at the deadline", async () => {
     const cluster = new ReplicationCluster(THREE);
     const silent = cluster.node(2).id;
@@ -121,6 +143,25 @@ describe("put and get", () => {
       status: "count-above-owners",
     });
     done(await one.put(0, "k", "v"));
+  });
+});
+
+describe("layouts", () => {
+  // Two peers taken at random may not have it either: the first puts into a new namespace could be refused.
+  test("a replica that is behind fetches the layout from whoever sent under it", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { handlers, replication } = cluster.node(0);
+    const asked: unknown[] = [];
+    Object.assign(replication, {
+      refreshLayout: (holder: unknown) => Promise.resolve(void asked.push(holder)),
+    });
+    const from = cluster.node(2).id;
+    const newer = (replication.membership.layout()?.version ?? 0) + 1;
+    const read = Promise.resolve(
+      handlers.read?.(encodeRead(newer, cluster.key("k"), 0), { from, timeoutMs: 1_000 }),
+    );
+    await expect(cluster.settle(read)).rejects.toThrow("Cannot find layout");
+    expect(asked).toEqual([from]);
   });
 });
 
@@ -199,6 +240,28 @@ describe("siblings", () => {
     expect(majority.liveSiblings).toBe(2);
     const newest = Math.max(...siblings.chosen.map((sibling) => sibling.stamp));
     expect(latest.chosen[0]?.stamp).toBe(newest);
+  });
+
+  test("an answer that comes while values are fetched has no vote: it would seem to lack what it has replaced", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const [a, b, c] = cluster.nodes.map((node) => node.id);
+    const strict = { sloppy: false, consistency: { count: 2 } } as const;
+    const unseen = { context: { entries: [], newestStamp: 0 } };
+    cluster.drop = (_from, to) => (to === c ? "refuse" : "deliver");
+    done(await cluster.put(1, "k", "older", { ...strict, ...unseen }));
+    cluster.drop = (_from, to) => (to === a ? "refuse" : "deliver");
+    const newer = "newer".repeat(1_000);
+    done(await cluster.put(2, "k", newer, { ...strict, ...unseen }));
+    const both = cluster.node(1).store.rows.get(cluster.key("k").id)?.record;
+    expect(both?.siblings).toHaveLength(2);
+    cluster.drop = () => "refuse";
+    const seen = { context: { entries: both?.context ?? [], newestStamp: 0 } };
+    done(await cluster.put(2, "k", "newest", { ...seen, consistency: { count: 1 } }));
+    cluster.drop = () => "deliver";
+    expect(b).toBe(cluster.node(1).id);
+    // All homes are asked; the third one's answer comes when two others have decided the read.
+    Object.assign(cluster.node(0).replication.env.random, { below: () => 0 });
+    expect(texts(await cluster.get(0, "k", { consistency: { count: 2 } }))).toEqual([newer]);
   });
 
   test("a put with the context of a read resolves them", async () => {
@@ -326,6 +389,35 @@ describe("read repair", () => {
     expect(texts(await cluster.get(0, "k", all))).toEqual([]);
   });
 
+  test("the last copy of a row is kept, though it cannot be read", async () => {
+    const cluster = new ReplicationCluster(["eu"]);
+    done(await cluster.put(0, "k", "v"));
+    const { replication, store } = cluster.node(0);
+    store.unreadable.add(cluster.key("k").id);
+    expect((await cluster.get(0, "k")).status).toBe("quorum-not-reached");
+    await cluster.settle(recoveryWorker(replication).step());
+    expect(store.rows.size).toBe(1);
+    store.unreadable.clear();
+    expect(texts(await cluster.get(0, "k"))).toEqual(["v"]);
+  });
+
+  test("an unreadable row is marked before an epoch is taken: the mark's commit may take back the lease", () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { store } = cluster.node(0);
+    const acts: string[] = [];
+    store.unreadable.add(cluster.key("k").id);
+    store.takeEpoch = () => acts.push("epoch");
+    const replica = new Replica({
+      store,
+      clock: cluster.node(0).replication.clock,
+      hasher: cluster.node(0).replication.env.hasher,
+      partitions: () => 16,
+      beforeOverwrite: () => acts.push("mark"),
+    });
+    replica.coordinate({ ...cluster.putRequest("k", "v"), writeQuorum: 2 });
+    expect(acts).toEqual(["mark", "epoch"]);
+  });
+
   test("doubt about a row outlives a restart", () => {
     const cluster = new ReplicationCluster(THREE);
     const { replication } = cluster.node(0);
@@ -359,6 +451,29 @@ describe("conditional writes", () => {
     });
   });
 
+  test("two that both saw nothing leave two siblings: neither replaces what it has not seen", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const create = { ifNoneMatch: { any: true } } as const;
+    const puts = ["a", "b"].map((value) =>
+      cluster.node(0).coordinator.put(cluster.putRequest("k", value, create)),
+    );
+    for (const put of puts) done(await cluster.settle(put));
+    expect(texts(await cluster.get(1, "k", { conflict: "siblings" }))).toEqual(["a", "b"]);
+  });
+
+  test("a node that is no home any more when the condition has been read writes nothing", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { coordinator, replication, store } = cluster.node(0);
+    const others = new ReplicationCluster(["eu"]).node(0).replication.membership.layout();
+    const create = { ifNoneMatch: { any: true }, consistency: { level: "one" } } as const;
+    const put = coordinator.put(cluster.putRequest("k", "v", create));
+    const away = { ...others, homes: () => [cluster.node(1).id] };
+    Object.assign(away, { namespaceById: () => cluster.namespace, policyCopies: () => 3 });
+    Object.assign(replication.membership, { layout: () => away });
+    expect(await cluster.settle(put)).toEqual({ status: "not-formed" });
+    expect(store.rows.size).toBe(0);
+  });
+
   test("If-Match uses the context of the read it was decided by", async () => {
     const cluster = new ReplicationCluster(THREE);
     const put = done(await cluster.put(0, "k", "v"));
@@ -372,6 +487,15 @@ describe("conditional writes", () => {
 });
 
 describe("idempotency", () => {
+  test("a repeat is answered with the tag of what was stored the first time, not of what it asks for", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const once = { idempotencyKey: "i".repeat(16), bodyDigest: "b".repeat(16) };
+    const first = done(await cluster.put(0, "k", "v", { ...once, expiresAtMs: 4e12 }));
+    const again = done(await cluster.put(0, "k", "v", { ...once, expiresAtMs: 4e12 + 1_000 }));
+    expect(again.etag).toBe(first.etag);
+    expect(again.dot).toEqual(first.dot);
+  });
+
   test("a repeated key answers as the first time, a different body is refused", async () => {
     const cluster = new ReplicationCluster(THREE);
     const id = { idempotencyKey: "0123456789abcdef", bodyDigest: "fedcba9876543210" };

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { SCAN_SLICE_ROWS } from "../../src/core/limits.ts";
 import { recoveryWorker } from "../../src/replication/recovery.ts";
+import { scanLocal } from "../../src/replication/scan-local.ts";
 import { ReplicationCluster } from "../support/replication-cluster.ts";
 
 const THREE = ["eu", "us", "ap"];
@@ -39,6 +41,49 @@ describe("a replica in doubt", () => {
       timeoutMs: 5_000,
     });
     expect((await cluster.settle(list)).status).toBe("quorum-not-reached");
+  });
+
+  test("a scan that began in doubt says so, though the doubt ended before the scan did", async () => {
+    const keys = Array.from({ length: SCAN_SLICE_ROWS + 1 }, (_, i) => `k${i}`);
+    const cluster = new ReplicationCluster(THREE, 3, { inDoubt: [0] });
+    for (const key of keys) await cluster.put(0, key, "v");
+    const { replication } = cluster.node(0);
+    const scan = scanLocal(replication, {
+      layoutVersion: 1,
+      namespace: cluster.namespace.id,
+      start: new Uint8Array(0),
+      end: null,
+      reverse: false,
+      limit: 1_000,
+    });
+    const layout = replication.membership.layout();
+    if (layout === undefined) throw new Error("no layout");
+    for (const at of [1, 2]) replication.doubt.heard(layout, cluster.node(at).id, "trusted");
+    expect(replication.doubt.any).toBe(false);
+    const answer = await cluster.settle(scan);
+    expect(answer.rows).toHaveLength(keys.length);
+    expect(answer.inDoubt).toBe(true);
+  });
+
+  test("a row in doubt when it was read is none that a scan vouches for, though the doubt ended before its commit", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { replication, store } = cluster.node(0);
+    const key = cluster.key("k");
+    store.autoCommit = false;
+    replication.doubt.beforeOverwrite(key);
+    const put = replication.replica.coordinate({ ...cluster.putRequest("k", "v"), writeQuorum: 2 });
+    expect(put.status).toBe("written");
+    const scan = scanLocal(replication, {
+      layoutVersion: 1,
+      namespace: cluster.namespace.id,
+      start: new Uint8Array(0),
+      end: null,
+      reverse: false,
+      limit: 10,
+    });
+    replication.doubt.heardRow(key, 2, 2, 2);
+    store.commit();
+    expect((await cluster.settle(scan)).rows.map((row) => row.head)).toEqual([null]);
   });
 
   test("doubt ends when enough other owners have been heard, and every row is back", async () => {

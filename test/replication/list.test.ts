@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { decodeScanAnswer } from "../../src/replication/data-messages.ts";
 import type { ListOutcome, ListRequest } from "../../src/replication/requests.ts";
 import { ReplicationCluster } from "../support/replication-cluster.ts";
 
@@ -46,6 +47,11 @@ function after(key: Uint8Array): Uint8Array {
 const SIX = ["eu", "us", "ap", "eu", "us", "ap"];
 
 describe("list", () => {
+  test("an answer that has more rows after none is no answer: the list would end there and look complete", () => {
+    expect(() => decodeScanAnswer([true, false, []], 10)).toThrow("Cannot read peer message");
+    expect(decodeScanAnswer([false, false, []], 10).rows).toEqual([]);
+  });
+
   test("pages of every size give all keys once, in byte order, both ways", async () => {
     const cluster = new ReplicationCluster(SIX);
     // U+FF5E sorts before U+1F600 in UTF-8 and after it in UTF-16.

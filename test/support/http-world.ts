@@ -238,7 +238,6 @@ function membershipOf(world: Omit<HttpWorld, "app" | "call" | "key">): Membershi
     liveness: (node) => (node === NODE_A ? "up" : "down"),
     roundTripMs: () => 12.34,
     members: () => [status(NODE_A, "eu", "up"), status(NODE_B, "us", "down")],
-    adopt: () => undefined,
     refusesWrites: () => false,
     createNamespace: (name: string, policy: { readonly name: string } | PlacementPolicy) => {
       if (world.createOutcome !== null) return Promise.resolve(world.createOutcome);

@@ -351,7 +351,6 @@ export class ReplicationCluster {
       liveness: (node) => (this.down.has(node) ? "down" : "up"),
       roundTripMs: (node) => 1 + Number.parseInt(node.slice(-2), 16),
       members: () => [],
-      adopt: ignore,
       refusesWrites: () => false,
       createNamespace: () => Promise.resolve({ status: "unavailable", reason: "fixed layout" }),
       deleteNamespace: () => Promise.resolve("unavailable"),
