@@ -72,7 +72,8 @@ export class Duties {
       knownVersion: this.#parts.layouts.version,
       advice:
         "this database may have forgotten promises: nothing is served until a majority of the electors " +
-        "confirms the newest layout; start the other nodes, or give --join with one of their addresses",
+        "confirms the newest layout; start the other nodes, or give --join with one of their addresses. If this " +
+        "was the only node, its data was only here: restore a backup of the directory, or start with an empty one",
     });
   }
 }

@@ -136,6 +136,7 @@ describe("a data directory", () => {
     expect(put.status).toBe(503);
     const loud = second.output.split("\n").filter((line) => line.includes('"level":"error"'));
     expect(loud.join("\n")).toContain("gyre.db");
+    expect(loud.join("\n")).toContain("If this was the only node");
     const kept = readdirSync(data).filter((name) => name.startsWith("gyre.db."));
     expect(kept.some((name) => readFileSync(join(data, name)).equals(damaged))).toBe(true);
     expect(await second.stop()).toBe(0);
