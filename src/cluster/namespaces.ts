@@ -2,6 +2,7 @@
 import type { NodeId } from "../core/ids.ts";
 import type { LayoutDocument, PlacementPolicy } from "../core/layout.ts";
 import { withNamespace, withoutNamespace } from "../core/layout-rules.ts";
+import { DiskFullError } from "../env/disk.ts";
 import type { Env } from "../env/env.ts";
 import { DECISION_TIMEOUT_MS, LAYOUT_BYTES_MAX } from "./cluster-limits.ts";
 import { decodePolicy, encodePolicy } from "./layout-codec.ts";
@@ -139,7 +140,8 @@ export class Namespaces {
       if (document !== null) layouts.adoptEncoded(document);
       return { status: status ?? "unavailable", reason };
     } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
+      // On a full disk it is decided, but this node cannot hold the layout that says so.
+      if (!(error instanceof PeerError || error instanceof DiskFullError)) throw error;
       return unavailable(error.message);
     }
   }

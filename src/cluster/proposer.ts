@@ -3,6 +3,7 @@
 import { equalBytes } from "../core/bytes.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { LayoutDocument } from "../core/layout.ts";
+import { DiskFullError } from "../env/disk.ts";
 import type { Env } from "../env/env.ts";
 import { sleep } from "../env/worker.ts";
 import {
@@ -71,7 +72,7 @@ export class Proposer {
       if (current.document.version + 1 !== next.version) return "other";
       const attempt = await this.#attempt(current, own);
       if (attempt.status === "decided") {
-        layouts.adoptEncoded(attempt.value);
+        if (!this.#adopt(attempt.value)) return "unavailable";
         const decided = layouts.current();
         if (decided !== undefined) announce(decided);
         return equalBytes(attempt.value, own) ? "chosen" : "other";
@@ -85,6 +86,19 @@ export class Proposer {
       const pauseMs = 1 + env.random.below(limitMs);
       if (this.#stopped || env.clock.monotonicMs() + pauseMs >= deadlineMs) return "unavailable";
       await sleep(env.clock, pauseMs);
+    }
+  }
+
+  /** False on a full disk: the document is decided, but this node cannot hold it yet, and so does not vouch for it. */
+  #adopt(value: Uint8Array): boolean {
+    const { env, layouts } = this.#parts;
+    try {
+      layouts.adoptEncoded(value);
+      return true;
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      env.logger.error("layout-not-adopted", { reason: error.message });
+      return false;
     }
   }
 

@@ -35,7 +35,7 @@ export const REQUEST_TIMEOUT_DEFAULT_MS = 5000;
  * replica's record would lose acknowledged writes (counterexample 13).
  */
 export const SIBLINGS_MAX = 100;
-/** Siblings from which on a put logs a warning: a client is writing without contexts. */
+/** Siblings from which on a put logs a warning: somebody writes with contexts that are old, again and again. */
 export const SIBLINGS_WARN = 25;
 /** Bytes of a record (recordBytes) that a client's put may leave. More: 409. Merge has no such limit. */
 export const RECORD_BYTES_MAX = 64 * MIB;
@@ -103,15 +103,13 @@ export const TURN_RECORDS_MAX = 256;
 export const TURN_BYTES_MAX = MIB;
 /** Bytes of decoded records in memory. The least recently used leave. */
 export const CACHE_BYTES_DEFAULT = 64 * MIB;
-/** A scan gives way to other work after this many ms and answers a shorter page. */
-export const SCAN_SLICE_MS = 5;
-/** Requests that one node coordinates at once. At the edge the answer is 503 overloaded, at once. */
+/** Gets, puts and lists that one node coordinates at once. At the edge the answer is 503 overloaded, at once. */
 export const COORDINATED_MAX = 16_384;
 /** Forwarded requests whose ids are remembered, so that one that arrives twice is executed once. The oldest is forgotten. */
 export const FORWARDS_REMEMBERED_MAX = 8192;
 /** Read repairs that run at once. Beyond it a repair is left to the next read of the key. */
 export const READ_REPAIRS_MAX = 1024;
-/** Rows that a scan reads before other turns may run: about SCAN_SLICE_MS of work. */
+/** Rows that a scan reads before other turns may run: a few ms of work, so that no put waits longer for one. */
 export const SCAN_SLICE_ROWS = 256;
 
 assert(COUNTER_MAX + 1 <= Number.MAX_SAFE_INTEGER, "counters must stay exact");

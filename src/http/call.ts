@@ -1,4 +1,5 @@
 import { utf8Length } from "../core/bytes.ts";
+import { DiskFullError } from "../env/disk.ts";
 import type { Env } from "../env/env.ts";
 import type { HeaderReader, WireHeaders } from "./header-reader.ts";
 import { HttpProblem, PROBLEM_CODES } from "./problem.ts";
@@ -110,9 +111,13 @@ export function answerProblem(
   return answer(call, status, headers, `${JSON.stringify(body)}\n`);
 }
 
-/** A thrown problem is the client's; anything else is a bug, logged with its stack and told without it. */
+/** A thrown problem is the client's, a full disk the operator's; anything else is a bug, told without its stack. */
 export function answerThrown(call: Call, error: unknown): Response {
   if (error instanceof HttpProblem) return answerProblem(call, error);
+  if (error instanceof DiskFullError) {
+    const detail = "The disk of this node is full: free space, or ask another node";
+    return answerProblem(call, new HttpProblem("disk_full", detail));
+  }
   call.env.logger.error("request-failed", {
     requestId: call.requestId,
     method: call.method,

@@ -108,7 +108,7 @@ export class KvRoutes {
     if (first === undefined) return this.#absent(call, target, outcome);
     if (outcome.chosen.length > 1) return this.#multiple(call, target, outcome);
     const head = this.#representations.headOf(first);
-    return this.#value(call, target, outcome, head, valueBytesOf(first));
+    return this.#value(call, target, outcome, head, head.body ?? valueBytesOf(first));
   }
 
   #value(
@@ -116,7 +116,7 @@ export class KvRoutes {
     target: KeyTarget,
     found: GetFound,
     head: SiblingHead,
-    value: Uint8Array,
+    value: string | Uint8Array,
   ): Response {
     const headers: HeaderRecord = {
       "content-type": head.contentType,

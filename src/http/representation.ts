@@ -1,6 +1,6 @@
 /** How a record is shown: one value as its bytes, several as multipart or JSON (api.md, "Siblings", "ETag", "Caching"). */
 import type { NamespaceSettings } from "../cluster/namespace-settings.ts";
-import { base64Encode, concatBytes, utf8Encode } from "../core/bytes.ts";
+import { base64Encode, byteString, concatBytes, utf8Encode } from "../core/bytes.ts";
 import { etagOf, type RepresentationKind } from "../core/etag.ts";
 import type { Hasher } from "../core/hasher.ts";
 import { checkContentType, encodeMetadata } from "../core/key-rules.ts";
@@ -23,6 +23,19 @@ export interface SiblingHead {
   readonly metadata: string | null;
   /** Unix seconds, null for never. */
   readonly expires: string | null;
+  /**
+   * The value as an answer's body; null when it was not fetched. A short one in ASCII as text: its bytes are the same, and
+   * the adapters send text in one piece with the headers.
+   */
+  readonly body: string | Uint8Array | null;
+}
+
+const TEXT_BODY_BYTES_MAX = 1024;
+
+function bodyOf({ value }: Sibling): string | Uint8Array | null {
+  if (value === null || value.length > TEXT_BODY_BYTES_MAX) return value;
+  for (const byte of value) if (byte >= 0x80) return value;
+  return byteString(value);
 }
 
 export class Representations {
@@ -42,6 +55,7 @@ export class Representations {
       lastModified: httpDate(Math.floor(sibling.stamp / 1_000_000)),
       metadata: sibling.metadata === "" ? null : encodeMetadata(sibling.metadata),
       expires: sibling.expiresAtMs === 0 ? null : String(sibling.expiresAtMs / 1000),
+      body: bodyOf(sibling),
     };
     this.#heads.set(sibling, head);
     return head;

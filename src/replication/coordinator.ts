@@ -77,9 +77,15 @@ export class Coordinator implements KeyValueService {
     return this.#putPath.coordinate(request);
   }
 
-  list(request: ListRequest): Promise<ListOutcome> {
+  async list(request: ListRequest): Promise<ListOutcome> {
+    if (this.#running >= COORDINATED_MAX) return { status: "overloaded" };
+    this.#running++;
     this.#r.counters.lists++;
-    return listKeys(this.#r, request, (get) => this.#reader.get(get));
+    try {
+      return await listKeys(this.#r, request, (get) => this.#reader.get(get));
+    } finally {
+      this.#running--;
+    }
   }
 
   explain(key: Key, namespace: NamespaceEntry, timeoutMs: number): Promise<Explanation> {

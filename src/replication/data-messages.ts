@@ -5,7 +5,7 @@
 
 import { PeerError, type WireFields, type WireValue } from "../cluster/peer-channel.ts";
 import { readBoolean, readBytes, readInt, readString } from "../cluster/wire-read.ts";
-import { bytesFromByteString } from "../core/bytes.ts";
+import { bytesFromByteString, equalBytes } from "../core/bytes.ts";
 import { FormatError } from "../core/errors.ts";
 import type { Hasher } from "../core/hasher.ts";
 import { type ActorId, actorIdFromBytes, parseNamespaceId } from "../core/ids.ts";
@@ -18,6 +18,7 @@ import {
   encodeHead,
   valuesIntact,
 } from "../core/record-codec.ts";
+import { recordIdentity } from "../core/record-identity.ts";
 import type { CausalRecord } from "../core/version.ts";
 
 /** Every data message begins with the layout version it counts under, the namespace id and the key. */
@@ -87,20 +88,46 @@ export function decodeAck(fields: WireFields): ActorId {
 
 // ---- read --------------------------------------------------------------------------------------------------------
 
-/** Bodies above `bodyBytesMax` stay at home: a digest read asks for 0 or for what costs no more than the head. */
-export function encodeRead(layoutVersion: number, key: Key, bodyBytesMax: number): WireFields {
-  return [layoutVersion, key.namespace, key.text, bodyBytesMax];
+/**
+ * Bodies above `bodyBytesMax` stay at home: a digest read asks for 0 or for what costs no more than the head. `known` is
+ * what the asker holds already: a replica that holds the same says just that.
+ */
+export function encodeRead(
+  layoutVersion: number,
+  key: Key,
+  bodyBytesMax: number,
+  known: CausalRecord | null = null,
+): WireFields {
+  const identity = known === null ? null : identityOf(known);
+  return [layoutVersion, key.namespace, key.text, bodyBytesMax, identity];
 }
 
 export interface ReadMessage extends Addressed {
   readonly bodyBytesMax: number;
+  /** The identity of the asker's record, see recordIdentity; null for none. */
+  readonly known: Uint8Array | null;
 }
 
 export function decodeRead(hasher: Hasher, fields: WireFields): ReadMessage {
   return {
     ...decodeAddress(hasher, fields),
     bodyBytesMax: readInt(fields, 3, "bodyBytesMax", 0, Number.MAX_SAFE_INTEGER),
+    known: fields[4] === null ? null : readBytes(fields, 4, "known", IDENTITY_BYTES_MAX),
   };
+}
+
+/** Longer than this it costs more than it saves, and the asker leaves it out. */
+const IDENTITY_BYTES_MAX = 512;
+/** Hot records are asked about again and again: their identity is made once. */
+const identities = new WeakMap<CausalRecord, Uint8Array>();
+
+function identityOf(record: CausalRecord): Uint8Array | null {
+  let identity = identities.get(record);
+  if (identity === undefined) {
+    identity = recordIdentity(record);
+    identities.set(record, identity);
+  }
+  return identity.length > IDENTITY_BYTES_MAX ? null : identity;
 }
 
 /**
@@ -112,19 +139,32 @@ export interface ReadAnswer {
   readonly counts: boolean;
 }
 
-export function encodeReadAnswer(answer: ReadAnswer, bodyBytesMax: number): WireFields {
-  if (answer.record === null) return [answer.counts];
-  const head = encodeHead(answer.record);
+export function encodeReadAnswer(answer: ReadAnswer, message: ReadMessage): WireFields {
+  const { record, counts } = answer;
+  if (record === null) return [counts];
+  const identity = message.known === null ? null : identityOf(record);
+  if (message.known !== null && identity !== null && equalBytes(identity, message.known)) {
+    return [counts, true];
+  }
+  const head = encodeHead(record);
   let bodyBytes = 0;
-  for (const sibling of answer.record.siblings) bodyBytes += sibling.valueBytes;
-  if (bodyBytes > bodyBytesMax) return [answer.counts, head];
-  return [answer.counts, head, encodeBody(answer.record)];
+  for (const sibling of record.siblings) bodyBytes += sibling.valueBytes;
+  if (bodyBytes > message.bodyBytesMax) return [counts, head];
+  return [counts, head, encodeBody(record)];
 }
 
-/** @throws PeerError refused `bad_message`: the answer is then no answer. */
-export function decodeReadAnswer(hasher: Hasher, fields: WireFields): ReadAnswer {
+/** `known` is what was asked with. @throws PeerError refused `bad_message`: the answer is then no answer. */
+export function decodeReadAnswer(
+  hasher: Hasher,
+  fields: WireFields,
+  known: CausalRecord | null = null,
+): ReadAnswer {
   const counts = readBoolean(fields, 0, "counts");
   if (fields.length === 1) return { record: null, counts };
+  if (fields[1] === true) {
+    if (known === null) throw badMessage("the same as a record that was not given");
+    return { record: known, counts };
+  }
   const head = readBytes(fields, 1, "head", Number.MAX_SAFE_INTEGER);
   if (fields.length > 2) {
     return {

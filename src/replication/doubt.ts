@@ -77,10 +77,11 @@ export class Doubt {
    * returns. @throws DiskFullError
    */
   beforeOverwrite(key: Key): void {
-    if (this.#everywhere || this.#rows.get(key.id)?.durable === true) return;
+    if (this.#rows.get(key.id)?.durable === true) return;
     if (this.#rows.size >= ROWS_MAX) {
-      this.#meta.set(META_IN_DOUBT, new Uint8Array([1]));
+      if (!this.#everywhere) this.#meta.set(META_IN_DOUBT, new Uint8Array([1]));
       this.#everywhere = true;
+      // Whoever was heard before this row was forgotten has to be heard again.
       this.#heard.clear();
       return;
     }
@@ -117,7 +118,7 @@ export class Doubt {
   }
 
   of(layout: ActiveLayout, policy: string, partition: PartitionId): boolean {
-    return this.#everywhere && !this.#ended(layout.homes(policy, partition));
+    return this.#everywhere && this.#stateOf(layout.homes(policy, partition)) === "in-doubt";
   }
 
   /** A whole scan of `peer` under this layout has been merged. Ends doubt where enough has been heard. */
@@ -143,12 +144,17 @@ export class Doubt {
   }
 
   endIfPossible(layout: ActiveLayout): void {
+    let allInDoubt = 0;
     for (const policy of Object.keys(layout.document.policies)) {
       for (let p = 0; p < layout.partitions; p++) {
         const homes = layout.homes(policy, p as PartitionId);
-        if (homes.includes(this.#self) && !this.#ended(homes)) return;
+        if (!homes.includes(this.#self)) continue;
+        const state = this.#stateOf(homes);
+        if (state === "in-doubt") return;
+        if (state === "all-heard") allInDoubt++;
       }
     }
+    if (allInDoubt > 0) this.#logger.error("all-owners-in-doubt", { units: allInDoubt });
     // First the disk, which may be full: else the doubt would come back with the next start.
     this.#meta.delete(META_IN_DOUBT);
     this.#everywhere = false;
@@ -158,9 +164,9 @@ export class Doubt {
 
   /**
    * Heard from block(S) = n - quorum + 1 other owners that were not in doubt themselves: every write that a quorum had
-   * acknowledged is then here. If all owners are in doubt, it ends when they have heard each other.
+   * acknowledged is then here. If all owners are in doubt, it ends when they have heard each other (`all-heard`).
    */
-  #ended(homes: readonly NodeId[]): boolean {
+  #stateOf(homes: readonly NodeId[]): "in-doubt" | "trusted" | "all-heard" {
     let trusted = 0;
     let all = 0;
     for (const home of homes) {
@@ -170,10 +176,8 @@ export class Doubt {
       if (state !== undefined) all++;
     }
     const others = homes.length - 1;
-    if (trusted >= enough(homes.length)) return true;
-    if (all < others || trusted > 0) return false;
-    this.#logger.error("all-owners-in-doubt", { owners: homes.length });
-    return true;
+    if (trusted >= enough(homes.length)) return "trusted";
+    return all < others || trusted > 0 ? "in-doubt" : "all-heard";
   }
 }
 

@@ -77,7 +77,7 @@ export class PeerService {
     this.#home(message.key);
     this.#r.counters.replicaReads++;
     const answer = localRead(this.#r, message.key);
-    const encode = (read: ReadAnswer) => encodeReadAnswer(read, message.bodyBytesMax);
+    const encode = (read: ReadAnswer) => encodeReadAnswer(read, message);
     return answer instanceof Promise ? answer.then(encode) : encode(answer);
   }
 

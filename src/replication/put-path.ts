@@ -1,7 +1,10 @@
 /** A put at its coordinator: decide, mint and write in one step, wait for the commit, then the other homes. */
+import { LogLimiter } from "../cluster/log-limiter.ts";
 import { etagOf } from "../core/etag.ts";
+import { SIBLINGS_WARN } from "../core/limits.ts";
 import type { AckCounts } from "../core/quorum.ts";
 import { EMPTY_RECORD, liveSiblings, newestStamp } from "../core/record.ts";
+import type { CausalRecord } from "../core/version.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import { FanOut } from "./fan-out.ts";
@@ -19,10 +22,12 @@ type Written = Extract<CoordinatedOutcome, { status: "written" }>;
 export class PutPath {
   readonly #r: Replication;
   readonly #reader: Reader;
+  readonly #warnings: LogLimiter;
 
   constructor(r: Replication, reader: Reader) {
     this.#r = r;
     this.#reader = reader;
+    this.#warnings = new LogLimiter(r.env.clock);
   }
 
   /** REQUIRES: this node is a home of the key under the layout it holds. */
@@ -42,6 +47,7 @@ export class PutPath {
     }
     const written = this.#write(seen, plan.requirement.needed);
     if (written.status !== "written") return written;
+    if (written.record.siblings.length >= SIBLINGS_WARN) this.#warn(request, written.record);
     try {
       if (!this.#r.store.isDurable(written.sequence)) {
         await this.#r.store.whenDurable(written.sequence);
@@ -94,6 +100,19 @@ export class PutPath {
       if (error instanceof DiskFullError) return { status: "disk-full" };
       throw error;
     }
+  }
+
+  #warn(request: PutRequest, record: CausalRecord): void {
+    const { name } = request.namespace;
+    if (!this.#warnings.allow(name)) return;
+    const { hash } = request.key;
+    this.#r.env.logger.warn("many-siblings", {
+      namespace: name,
+      keyHash: hash.hi.toString(16).padStart(8, "0") + hash.lo.toString(16).padStart(8, "0"),
+      siblings: record.siblings.length,
+      advice:
+        "get the key with conflict=siblings and put the merged value with that answer's context",
+    });
   }
 
   async #spread(

@@ -22,6 +22,8 @@ export interface ReadRoundResult {
   readonly tally: Tally;
   /** All that was heard until now; late answers still come in until `settled`. */
   readonly answers: ReadonlyMap<NodeId, ReadAnswer>;
+  /** Nobody who was asked has yet to answer. */
+  readonly isSettled: boolean;
   /** Resolves when every home that was asked has answered, failed or run out of time. */
   readonly settled: Promise<void>;
 }
@@ -129,12 +131,13 @@ export class ReadRound implements Waiting {
       return;
     }
     this.#open++;
-    const fields = encodeRead(this.#route.layout.version, this.#key, bodyBytesMax);
+    const known = this.#answers.get(this.#r.self)?.record ?? null;
+    const fields = encodeRead(this.#route.layout.version, this.#key, bodyBytesMax, known);
     const timeoutMs = this.#deadlineMs - nowMs;
     this.#r.channel.send(node, "read", fields, { timeoutMs, lane: "batch", gather: "turn" }).then(
       (answer) => {
         try {
-          this.#answered(node, decodeReadAnswer(this.#r.env.hasher, answer));
+          this.#answered(node, decodeReadAnswer(this.#r.env.hasher, answer, known));
         } catch (error) {
           this.#failed(node, error);
         }
@@ -214,7 +217,13 @@ export class ReadRound implements Waiting {
     const resolve = this.#resolve;
     if (resolve === null) return;
     this.#resolve = null;
-    resolve({ outcome, tally: this.#tally, answers: this.#answers, settled: this.#settled });
+    resolve({
+      outcome,
+      tally: this.#tally,
+      answers: this.#answers,
+      isSettled: this.#open === 0,
+      settled: this.#settled,
+    });
   }
 
   #close(): void {

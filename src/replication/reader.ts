@@ -126,11 +126,19 @@ export class Reader {
 
   /** Starts only when every home that was asked has spoken, so that late answers are repaired as well. */
   #repairBehind(key: Key, route: Route, result: ReadRoundResult): void {
-    if (result.answers.size === 1 && result.tally.outcome() === "won" && route.homes.length === 1) {
-      return;
-    }
+    if (result.isSettled && agree(result.answers)) return;
     this.#repair.after(result.settled, () => this.#repair.run(key, route, result.answers));
   }
+}
+
+/** All answers hold one and the same record: a replica that holds what the asker holds answers with the asker's own. */
+function agree(answers: ReadonlyMap<NodeId, ReadAnswer>): boolean {
+  let first: CausalRecord | null | undefined;
+  for (const { record } of answers.values()) {
+    if (first === undefined) first = record;
+    else if (record !== first) return false;
+  }
+  return true;
 }
 
 function lacksValue(sibling: Sibling): boolean {

@@ -27,6 +27,8 @@ export function routeOf(layout: ActiveLayout, key: Key): Route | undefined {
 
 /** A node in another region comes after every node of one's own that is as alive. */
 const ELSEWHERE = 1;
+/** Above every round trip, so that rank and time fit one number. */
+const RANK_MS = 1_000_000;
 const LIVENESS_RANK = { up: 0, suspect: 2, down: 4 } as const;
 
 /**
@@ -41,16 +43,20 @@ export function nearestFirst(
 ): NodeId[] {
   const { membership, region } = r;
   const { self } = membership;
-  if (homes.length === 1) return [...homes];
-  const ranked = homes.map((node) => ({
-    node,
-    rank:
-      node === self
-        ? -1
-        : LIVENESS_RANK[membership.liveness(node)] +
-          (layout.regionOf(node) === region ? 0 : ELSEWHERE),
-    roundTripMs: node === self ? 0 : membership.roundTripMs(node),
-  }));
-  ranked.sort((a, b) => a.rank - b.rank || a.roundTripMs - b.roundTripMs);
-  return ranked.map((entry) => entry.node);
+  const ordered: NodeId[] = [];
+  const distances: number[] = [];
+  // An insertion sort: there are three homes, and every get comes through here.
+  for (const node of homes) {
+    let distance = -1;
+    if (node !== self) {
+      const elsewhere = layout.regionOf(node) === region ? 0 : ELSEWHERE;
+      distance = (LIVENESS_RANK[membership.liveness(node)] + elsewhere) * RANK_MS;
+      distance += Math.min(membership.roundTripMs(node), RANK_MS - 1);
+    }
+    let at = ordered.length;
+    while (at > 0 && (distances[at - 1] as number) > distance) at--;
+    ordered.splice(at, 0, node);
+    distances.splice(at, 0, distance);
+  }
+  return ordered;
 }

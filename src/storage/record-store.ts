@@ -40,7 +40,6 @@ export type ScannedRow =
 export interface RecordStore {
   /** The actor of this database's dots. A new one after any loss or unclean stop that may forget. */
   readonly actorId: ActorId;
-  /** The first boot of this database, or one that followed damage: replication must not trust absence (design 7). */
   read(key: Key): StoredRecord;
   /**
    * Puts the record into the turn's transaction and into the cache; durable when `whenDurable(sequence)` resolves.
@@ -63,8 +62,6 @@ export interface RecordStore {
    */
   whenDurable(sequence: number): Promise<void>;
   scan(request: ScanRequest): { readonly rows: readonly ScannedRow[]; readonly sequence: number };
-  /** The newest sequence given out, committed or not: what an answer that read `absent` must wait for. */
-  lastSequence(): number;
   usage(): { readonly rows: number; readonly bytes: number };
   /** Small durable values; `set` and `delete` are committed (FULL) before they return. */
   readonly meta: MetaStore;

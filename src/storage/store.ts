@@ -190,10 +190,6 @@ export class Store implements RecordStore {
     return this.#reader.scan(request);
   }
 
-  lastSequence(): number {
-    return this.#turn.lastSequence;
-  }
-
   usage(): { readonly rows: number; readonly bytes: number } {
     return this.#disk.usage();
   }

@@ -56,11 +56,6 @@ export class Turn {
     this.#durable = this.#last;
   }
 
-  /** The newest sequence given out. */
-  get lastSequence(): number {
-    return this.#last;
-  }
-
   /** Opens the transaction unless it is open, to be committed when the event-loop turn ends. */
   begin(): void {
     if (this.#open) return;
