@@ -4,6 +4,7 @@ import { encodeLayout, layoutHash } from "../../src/cluster/layout-codec.ts";
 import { PeerError, type WireFields } from "../../src/cluster/peer-channel.ts";
 import type { NodeId } from "../../src/core/ids.ts";
 import { withNamespace } from "../../src/core/layout-rules.ts";
+import { DiskFullError } from "../../src/env/disk.ts";
 import { type ClusterWorld, formedWorld, type TestNode } from "../support/cluster-world.ts";
 
 function nodeAt(world: ClusterWorld, index: number): TestNode {
@@ -58,6 +59,24 @@ function proposal(node: TestNode, name: string): { question: WireFields; value: 
 }
 
 describe("layout decisions", () => {
+  test("a decision that finds no room on the proposer's disk is one that may or may not have been made", async () => {
+    const world = await formedWorld(3);
+    const node = nodeAt(world, 0);
+    const { meta } = node;
+    const set = meta.set.bind(meta);
+    meta.set = (name, value) => {
+      if (name === "layout/document") throw new DiskFullError("full");
+      set(name, value);
+    };
+    const created = node.cluster.createNamespace("shop", { name: "default" });
+    let outcome = "";
+    void created.then(({ status }) => {
+      outcome = status;
+    });
+    await world.until(() => outcome !== "", 20_000, "an outcome");
+    expect(outcome).toBe("unavailable");
+  });
+
   test("two nodes that create two namespaces at once get two, everywhere the same", async () => {
     const world = await formedWorld(5);
     const both = Promise.all([

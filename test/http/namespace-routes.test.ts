@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { VALUE_BYTES_MAX } from "../../src/core/limits.ts";
+import { DiskFullError } from "../../src/env/disk.ts";
 import { parseNamespacePatch } from "../../src/http/namespace-patch.ts";
 import { NamespaceRoutes } from "../../src/http/namespace-routes.ts";
 import { createHttpWorld, type HttpWorld, problemOf } from "../support/http-world.ts";
@@ -29,6 +30,15 @@ const DEFAULT = {
 };
 
 describe("a namespace", () => {
+  test("whose settings find no room on the disk is answered 507", async () => {
+    world.settings.set = () => {
+      throw new DiskFullError("full");
+    };
+    const answer = await put("default", { conflict: "siblings" });
+    expect(answer.status).toBe(507);
+    expect(await problemOf(answer)).toMatchObject({ code: "disk_full" });
+  });
+
   test("default always exists and is shown with its settings", async () => {
     const list = await world.call("GET", "/v1/namespaces");
     expect(await list.json()).toEqual({ namespaces: [DEFAULT] });

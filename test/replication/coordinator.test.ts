@@ -264,6 +264,18 @@ describe("siblings", () => {
     expect(texts(await cluster.get(0, "k", { consistency: { count: 2 } }))).toEqual([newer]);
   });
 
+  test("25 of them are worth a warning, but not one for each put", async () => {
+    const cluster = new ReplicationCluster(["eu"]);
+    const warnings: unknown[] = [];
+    Object.assign(cluster.node(0).replication.env.logger, {
+      warn: (event: string, fields: { siblings: number }) =>
+        warnings.push([event, fields.siblings]),
+    });
+    const unseen = { context: { entries: [], newestStamp: 0 } };
+    for (let i = 0; i < 30; i++) done(await cluster.put(0, "k", `v${i}`, unseen));
+    expect(warnings).toEqual([["many-siblings", 25]]);
+  });
+
   test("a put with the context of a read resolves them", async () => {
     const cluster = await twoSiblings();
     const read = found(await cluster.get(2, "k", { conflict: "siblings" }));

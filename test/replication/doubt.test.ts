@@ -111,10 +111,21 @@ describe("a replica in doubt", () => {
     expect(cluster.node(0).replication.doubt.any).toBe(false);
   });
 
-  test("owners that are all in doubt end it when they have heard each other", async () => {
+  test("owners that are all in doubt end it when they have heard each other, and say so once", async () => {
     const cluster = new ReplicationCluster(THREE, 3, { inDoubt: [0, 1, 2] });
     const { replication } = cluster.node(0);
+    const errors: string[] = [];
+    Object.assign(replication.env.logger, { error: (event: string) => errors.push(event) });
     await cluster.settle(recoveryWorker(replication).step());
     expect(replication.doubt.any).toBe(false);
+    expect(errors).toEqual(["all-owners-in-doubt"]);
+  });
+
+  // The owners heard before the row was forgotten had told of what it held then.
+  test("a row that is forgotten while the whole database is in doubt is in doubt by itself as well", () => {
+    const cluster = new ReplicationCluster(THREE, 3, { inDoubt: [0] });
+    const { doubt } = cluster.node(0).replication;
+    doubt.beforeOverwrite(cluster.key("k"));
+    expect(doubt.ofRow(cluster.key("k"))).toBe(true);
   });
 });

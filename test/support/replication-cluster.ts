@@ -169,10 +169,6 @@ export class FakeStore implements RecordStore {
     return { rows, sequence };
   }
 
-  lastSequence(): number {
-    return this.#sequence;
-  }
-
   usage(): { rows: number; bytes: number } {
     return { rows: this.rows.size, bytes: 0 };
   }
