@@ -19,13 +19,24 @@ const META_ROW_PREFIX = "row-in-doubt/";
 /** Rows in doubt, each of which costs a commit; with more than that the whole database is. */
 const ROWS_MAX = 1_000;
 
+interface RowInDoubt {
+  readonly key: Key;
+  /** The database remembers it. */
+  readonly durable: boolean;
+  /** It cannot be read now; else it was written anew. */
+  readonly unreadable: boolean;
+  /** Rises with each time that the row is lost: answers given before it prove nothing. */
+  readonly lossNumber: number;
+}
+
 export class Doubt {
   readonly #meta: MetaStore;
   readonly #logger: Logger;
   readonly #self: NodeId;
   #everywhere: boolean;
-  /** Single rows in doubt, by key id, and whether the database remembers it. */
-  readonly #rows = new Map<string, { readonly key: Key; readonly durable: boolean }>();
+  /** Single rows in doubt, by key id. */
+  readonly #rows = new Map<string, RowInDoubt>();
+  #losses = 0;
   /** Peers whose whole scans were merged since doubt began or the layout changed, by whether they could be trusted. */
   readonly #heard = new Map<NodeId, "trusted" | "in-doubt">();
   #layoutVersion = 0;
@@ -47,7 +58,7 @@ export class Doubt {
       const [namespace, hex] = name.slice(META_ROW_PREFIX.length).split("/");
       const text = utf8Decode(hexToBytes(hex ?? ""));
       const key = makeKey(parts.hasher, parseNamespaceId(Number(namespace)), text);
-      this.#rows.set(key.id, { key, durable: true });
+      this.#rows.set(key.id, { key, durable: true, unreadable: false, lossNumber: 0 });
     }
   }
 
@@ -60,15 +71,16 @@ export class Doubt {
     return this.#rows.size > 0;
   }
 
-  get rows(): readonly Key[] {
-    return [...this.#rows.values()].map((row) => row.key);
+  get rows(): readonly { readonly key: Key; readonly lossNumber: number }[] {
+    return [...this.#rows.values()];
   }
 
   /** The row was found unreadable: it says so itself for as long as it is, but somebody should ask the other owners. */
   noteUnreadable(key: Key): void {
-    if (this.#rows.size < ROWS_MAX && !this.#rows.has(key.id)) {
-      this.#rows.set(key.id, { key, durable: false });
-    }
+    const known = this.#rows.get(key.id);
+    if (known?.unreadable === true || (known === undefined && this.#rows.size >= ROWS_MAX)) return;
+    const durable = known?.durable === true;
+    this.#rows.set(key.id, { key, durable, unreadable: true, lossNumber: ++this.#losses });
   }
 
   /**
@@ -77,28 +89,31 @@ export class Doubt {
    * returns. @throws DiskFullError
    */
   beforeOverwrite(key: Key): void {
-    if (this.#rows.get(key.id)?.durable === true) return;
-    if (this.#rows.size >= ROWS_MAX) {
+    const known = this.#rows.get(key.id);
+    if (known === undefined && this.#rows.size >= ROWS_MAX) {
       if (!this.#everywhere) this.#meta.set(META_IN_DOUBT, new Uint8Array([1]));
       this.#everywhere = true;
       // Whoever was heard before this row was forgotten has to be heard again.
       this.#heard.clear();
       return;
     }
-    this.#meta.set(rowName(key), new Uint8Array(0));
-    this.#rows.set(key.id, { key, durable: true });
+    if (known?.durable !== true) this.#meta.set(rowName(key), new Uint8Array(0));
+    const lossNumber = known?.unreadable === true ? known.lossNumber : ++this.#losses;
+    this.#rows.set(key.id, { key, durable: true, unreadable: false, lossNumber });
   }
 
   /**
-   * Which of the row's other owners have been heard, their records merged and durable here. Ends the row's doubt when that
-   * is enough, or when nobody is left to be asked. @throws DiskFullError
+   * How many of the row's other owners have been heard, since the loss of that number, and their records merged and durable
+   * here. Ends the row's doubt when that is enough, or when nobody is left to be asked. @throws DiskFullError
    */
   heardRow(
     key: Key,
+    lossNumber: number,
     others: number,
     heard: number,
     trusted: number,
   ): "trusted" | "all-heard" | "goes-on" {
+    if (this.#rows.get(key.id)?.lossNumber !== lossNumber) return "goes-on";
     const isEnough = trusted >= enough(others + 1);
     if (!isEnough && heard < others) return "goes-on";
     if (!isEnough) this.#logger.error("row-owners-in-doubt", { owners: others + 1, trusted });

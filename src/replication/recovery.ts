@@ -37,7 +37,9 @@ export function recoveryWorker(r: Replication): Worker {
       if (!r.doubt.any && !r.doubt.anyRow) return IDLE_MS;
       const layout = r.membership.layout();
       if (layout?.member(r.self) === undefined) return AFTER_FAILURE_MS;
-      for (const key of r.doubt.rows.slice(0, ROWS_AT_ONCE)) await recoverRow(r, layout, key);
+      for (const { key, lossNumber } of r.doubt.rows.slice(0, ROWS_AT_ONCE)) {
+        await recoverRow(r, layout, key, lossNumber);
+      }
       if (!r.doubt.any) return IDLE_MS;
       r.doubt.endIfPossible(layout);
       if (!r.doubt.any) return IDLE_MS;
@@ -59,7 +61,12 @@ export function recoveryWorker(r: Replication): Worker {
 }
 
 /** Asks all other owners of one row, merges what they hold, and ends its doubt if enough of them could be trusted. */
-async function recoverRow(r: Replication, layout: ActiveLayout, key: Key): Promise<void> {
+async function recoverRow(
+  r: Replication,
+  layout: ActiveLayout,
+  key: Key,
+  lossNumber: number,
+): Promise<void> {
   const route = routeOf(layout, key);
   if (route === undefined || !route.homes.includes(r.self)) {
     r.doubt.forgetRow(key);
@@ -77,7 +84,7 @@ async function recoverRow(r: Replication, layout: ActiveLayout, key: Key): Promi
     await r.store.whenDurable(r.replica.merge(key, answer.record).sequence);
   }
   if (r.membership.layout()?.version !== layout.version) return;
-  const over = r.doubt.heardRow(key, others.length, heard, trusted);
+  const over = r.doubt.heardRow(key, lossNumber, others.length, heard, trusted);
   // A sole owner's row is the last copy: a page that cannot be read today may be readable tomorrow.
   if (over !== "trusted" || others.length === 0) return;
   // Nobody whose word counts has it: what could not be read had never been acknowledged.

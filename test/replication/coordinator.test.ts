@@ -445,10 +445,28 @@ describe("read repair", () => {
     again().beforeOverwrite(key);
     expect(again().ofRow(key)).toBe(true);
     expect(again().ofRow(cluster.key("other"))).toBe(false);
-    again().heardRow(key, 2, 1, 1);
+    again().heardRow(key, 0, 2, 1, 1);
     expect(again().ofRow(key)).toBe(true);
-    again().heardRow(key, 2, 2, 2);
+    again().heardRow(key, 0, 2, 2, 2);
     expect(again().ofRow(key)).toBe(false);
+  });
+
+  // Found by the simulator (seed 449 of its second version): the row was lost once more while owners were being asked, and
+  // one of them had answered before it acknowledged a write with this very node.
+  test("answers from before the row was lost again do not end the doubt", () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { doubt } = cluster.node(0).replication;
+    const key = cluster.key("k");
+    doubt.noteUnreadable(key);
+    doubt.beforeOverwrite(key);
+    const first = doubt.rows[0]?.lossNumber ?? -1;
+    doubt.noteUnreadable(key);
+    doubt.noteUnreadable(key);
+    expect(doubt.heardRow(key, first, 2, 2, 2)).toBe("goes-on");
+    const second = doubt.rows[0]?.lossNumber ?? -1;
+    doubt.beforeOverwrite(key);
+    expect(doubt.heardRow(key, second, 2, 2, 2)).toBe("trusted");
+    expect(doubt.ofRow(key)).toBe(false);
   });
 });
 
