@@ -8,7 +8,7 @@ export type ConflictPolicy = "majority" | "latest" | "siblings";
 export interface Resolution {
   /** What the answer shows: at most one for majority and latest, all live ones for siblings; none is 404. */
   readonly chosen: readonly Sibling[];
-  /** Live siblings of the merged record, and those that are deleted or expired. */
+  /** Live siblings of the merged record, a repeated write counted once, and those that are deleted or expired. */
   readonly live: number;
   readonly deletedOrExpired: number;
 }
@@ -31,14 +31,29 @@ export interface ResolveArgs {
 export function resolve(args: ResolveArgs): Resolution {
   const { record, nowMs } = args;
   const alive = liveSiblings(record, nowMs);
-  const live = alive.length;
-  const deletedOrExpired = record.siblings.length - live;
+  const deletedOrExpired = record.siblings.length - alive.length;
+  const shown = withoutRepeats(alive);
+  const live = shown.length;
   if (live === 0 || args.policy === "siblings" || record.siblings.length === 1) {
-    return { chosen: alive, live, deletedOrExpired };
+    return { chosen: shown, live, deletedOrExpired };
   }
   const winner = args.policy === "latest" ? newestOf(record.siblings) : electedOf(args);
   const chosen = winner !== undefined && isLive(winner, nowMs) ? [winner] : [];
   return { chosen, live, deletedOrExpired };
+}
+
+/** One write that two coordinators took under one Idempotency-Key shows once, as the newer of the two. Order is kept. */
+function withoutRepeats(siblings: readonly Sibling[]): readonly Sibling[] {
+  const isRepeat = (sibling: Sibling): boolean =>
+    sibling.idempotencyKey !== "" &&
+    siblings.some(
+      (other) =>
+        other.idempotencyKey === sibling.idempotencyKey &&
+        other.bodyDigest === sibling.bodyDigest &&
+        isNewer(other, sibling),
+    );
+  if (siblings.length < 2 || !siblings.some(isRepeat)) return siblings;
+  return siblings.filter((sibling) => !isRepeat(sibling));
 }
 
 /**

@@ -23,6 +23,13 @@ export function presentEtag(hasher: Hasher, found: GetFound): string | null {
   });
 }
 
+/** Whether the record remembers a write under the request's Idempotency-Key. */
+export function isRepeat(request: PutRequest, found: GetFound): boolean {
+  const { idempotencyKey } = request;
+  if (idempotencyKey === "" || found.record === null) return false;
+  return found.record.siblings.some((sibling) => sibling.idempotencyKey === idempotencyKey);
+}
+
 function matches(wanted: EntityTags, etag: string | null): boolean {
   if (etag === null) return false;
   return "any" in wanted || wanted.tags.includes(etag);

@@ -9,7 +9,7 @@ import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import { FanOut } from "./fan-out.ts";
 import { type Plan, planOf } from "./plan.ts";
-import { preconditionHolds, presentEtag, readConsistency } from "./precondition.ts";
+import { isRepeat, preconditionHolds, presentEtag, readConsistency } from "./precondition.ts";
 import type { Reader } from "./reader.ts";
 import type { CoordinatedOutcome } from "./replica.ts";
 import type { Failure, PutDone, PutOutcome, PutRequest } from "./requests.ts";
@@ -71,7 +71,10 @@ export class PutPath {
     });
     if (found.status !== "ok") return found;
     const etag = presentEtag(this.#r.env.hasher, found);
-    if (!preconditionHolds(request, found, etag)) return { status: "precondition-failed", etag };
+    // A repeat meets what its first attempt has changed, and is answered as that was.
+    if (!isRepeat(request, found) && !preconditionHolds(request, found, etag)) {
+      return { status: "precondition-failed", etag };
+    }
     if (request.context !== null) return request;
     // Nothing was there, and only that has been seen: a blind put would replace what came to be since.
     const record = found.record ?? EMPTY_RECORD;

@@ -124,3 +124,22 @@ describe("resolve by latest and siblings", () => {
     }
   });
 });
+
+describe("a write that two coordinators took under one Idempotency-Key", () => {
+  const once = { idempotencyKey: "i".repeat(16), bodyDigest: "b".repeat(16) };
+  const first = { ...older, ...once };
+  const again = { ...newer, ...once };
+
+  test("shows once, as the newer", () => {
+    const found = read([holding(first, again), holding(again)], "siblings");
+    expect(found).toEqual({ chosen: [again], live: 1, deletedOrExpired: 0 });
+  });
+
+  test("shows beside another write, and beside one with the key but another body", () => {
+    const other = siblingOf(dotOf(4, 0, 1), { ...strict, stamp: 50 });
+    const otherBody = siblingOf(dotOf(5, 0, 1), { ...strict, ...once, bodyDigest: "c".repeat(16) });
+    const found = read([holding(first, again, other, otherBody)], "siblings");
+    expect(found.chosen).toEqual([again, other, otherBody]);
+    expect(found.live).toBe(3);
+  });
+});

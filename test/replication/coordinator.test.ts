@@ -526,6 +526,17 @@ describe("idempotency", () => {
     expect(again.dot).toEqual(first.dot);
   });
 
+  test("a repeat is not judged by a condition that its first attempt has made untrue", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const id = { idempotencyKey: "0123456789abcdef", bodyDigest: "fedcba9876543210" };
+    const create = { ...id, ifNoneMatch: { any: true } } as const;
+    const first = done(await cluster.put(0, "k", "v", create));
+    const again = done(await cluster.put(0, "k", "v", create));
+    expect(again.dot).toEqual(first.dot);
+    const other = { ...create, idempotencyKey: "another key, yes" };
+    expect((await cluster.put(0, "k", "v", other)).status).toBe("precondition-failed");
+  });
+
   test("a repeated key answers as the first time, a different body is refused", async () => {
     const cluster = new ReplicationCluster(THREE);
     const id = { idempotencyKey: "0123456789abcdef", bodyDigest: "fedcba9876543210" };

@@ -81,7 +81,8 @@ describe("a replica in doubt", () => {
       reverse: false,
       limit: 10,
     });
-    replication.doubt.heardRow(key, 2, 2, 2);
+    const loss = replication.doubt.rows[0]?.lossNumber ?? 0;
+    expect(replication.doubt.heardRow(key, loss, 2, 2, 2)).toBe("trusted");
     store.commit();
     expect((await cluster.settle(scan)).rows.map((row) => row.head)).toEqual([null]);
   });
