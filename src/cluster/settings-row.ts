@@ -5,7 +5,7 @@ import { VALUE_BYTES_MAX } from "../core/limits.ts";
 import { readNodeId } from "./member-entry.ts";
 import type { NamespaceSettings } from "./namespace-settings.ts";
 import type { WireFields, WireValue } from "./peer-channel.ts";
-import { asFields, readBoolean, readInt } from "./wire-read.ts";
+import { asFields, readBoolean, readInt, readNumber } from "./wire-read.ts";
 
 export interface SettingsRow {
   readonly namespace: NamespaceId;
@@ -51,7 +51,7 @@ export function decodeRow(value: WireValue | undefined): SettingsRow {
     settings: {
       conflict: CONFLICTS[conflict] ?? "majority",
       consistency: CONSISTENCIES[consistency] ?? "quorum",
-      defaultTtlSeconds: readInt(fields, 5, "settings.defaultTtl", 0, SECONDS_MAX),
+      defaultTtlSeconds: readNumber(fields, 5, "settings.defaultTtl", 0, SECONDS_MAX),
       valueBytesMax: readInt(fields, 6, "settings.valueBytesMax", 0, VALUE_BYTES_MAX),
       maxAgeSeconds:
         fields[7] === null ? null : readInt(fields, 7, "settings.maxAge", 0, SECONDS_MAX),

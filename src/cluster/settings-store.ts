@@ -41,9 +41,17 @@ export class SettingsStore implements NamespaceSettingsStore {
     this.#parts = parts;
     for (const name of parts.meta.names(PREFIX)) {
       const bytes = parts.meta.get(name);
-      if (bytes === undefined) continue;
+      if (bytes !== undefined) this.#load(name, bytes);
+    }
+  }
+
+  /** A row that cannot be read is as good as none: the other nodes have it, and a node that did not start has nothing. */
+  #load(name: string, bytes: Uint8Array): void {
+    try {
       const row = decodeRow(decode(bytes) as WireValue);
       this.#rows.set(row.namespace, row);
+    } catch (error) {
+      this.#parts.env.logger.error("settings-row-unreadable", { name, error: String(error) });
     }
   }
 

@@ -19,6 +19,10 @@ export const METADATA_BYTES_MAX = KIB;
 export const CONTENT_TYPE_BYTES_MAX = 256;
 /** Bytes of an Idempotency-Key before it is hashed. Longer: 400. */
 export const IDEMPOTENCY_KEY_BYTES_MAX = 64;
+/** Entity tags in one condition of a write, which travels with a forwarded put. More: 400. */
+export const ENTITY_TAGS_MAX = 64;
+/** Characters of an entity tag, quotes included. Ours have 34, so a longer one matches nothing and is left out. */
+export const ENTITY_TAG_CHARS_MAX = 256;
 /** Items of one batch request. More: 400. */
 export const BATCH_OPS_MAX = 1000;
 /** Bytes of a batch request and of its answer: decoded whole. A larger request: 413; later items of a larger answer: 413. */

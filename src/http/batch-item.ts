@@ -120,13 +120,18 @@ function metadataOf(item: BatchItem): string {
   return text;
 }
 
-/** MessagePack knows bytes, which JSON does not. */
+/** MessagePack knows bytes, which JSON does not. What parses without a stack may be too deep to be written with one. */
 function jsonTextOf(value: unknown): string {
-  return JSON.stringify(value, (_name, part: unknown) => {
-    if (part instanceof Uint8Array)
-      throw badRequest('Cannot read "metadata": want what JSON can hold, no bytes');
-    return part;
-  });
+  try {
+    return JSON.stringify(value, (_name, part: unknown) => {
+      if (part instanceof Uint8Array)
+        throw badRequest('Cannot read "metadata": want what JSON can hold, no bytes');
+      return part;
+    });
+  } catch (error) {
+    if (error instanceof RangeError) throw metadataTooLong();
+    throw error;
+  }
 }
 
 function textField(item: BatchItem, name: string): string | null {

@@ -1,3 +1,4 @@
+import { ENTITY_TAG_CHARS_MAX, ENTITY_TAGS_MAX } from "../core/limits.ts";
 import type { EntityTags } from "../replication/requests.ts";
 import { badRequest } from "./problem.ts";
 
@@ -5,14 +6,20 @@ import { badRequest } from "./problem.ts";
 const TAG = /^(W\/)?("[\x21\x23-\x7e\x80-\xff]*")$/;
 
 /**
- * If-Match or If-None-Match of a write. Weak tags are left out: the comparison is strong, so they match nothing.
+ * If-Match or If-None-Match of a write. Weak tags are left out, since the comparison is strong, and so are such as are too
+ * long for one of ours: they match nothing.
  * @throws HttpProblem 400.
  */
 export function parseStrongTags(name: string, header: string | null): EntityTags | null {
   if (header === null) return null;
   if (header.trim() === "*") return { any: true };
   const tags: string[] = [];
-  for (const { weak, tag } of parseList(name, header)) if (!weak) tags.push(tag);
+  for (const { weak, tag } of parseList(name, header)) {
+    if (!weak && tag.length <= ENTITY_TAG_CHARS_MAX) tags.push(tag);
+  }
+  if (tags.length > ENTITY_TAGS_MAX) {
+    throw badRequest(`Cannot take ${tags.length} tags in ${name}: want at most ${ENTITY_TAGS_MAX}`);
+  }
   return { tags };
 }
 

@@ -10,6 +10,8 @@ import { actorIdFromBytes } from "../core/ids.ts";
 import type { NamespaceEntry } from "../core/layout.ts";
 import {
   CONTENT_TYPE_BYTES_MAX,
+  ENTITY_TAG_CHARS_MAX,
+  ENTITY_TAGS_MAX,
   METADATA_BYTES_MAX,
   STAMP_MAX,
   VALUE_BYTES_MAX,
@@ -19,7 +21,6 @@ import { badMessage, decodeAddress } from "./data-messages.ts";
 import type { EntityTags, PutOutcome, PutRequest } from "./requests.ts";
 
 const CONTEXT_ENTRIES_MAX = 4096;
-const ENTITY_TAGS_MAX = 64;
 
 export interface ForwardMessage {
   /** 16 bytes: the same request is never executed twice by one node. */
@@ -222,7 +223,7 @@ function decodeTags(fields: WireFields, at: number, name: string): EntityTags | 
   if (fields[at] === null) return null;
   if (fields[at] === true) return { any: true };
   const list = readArray(fields, at, name, ENTITY_TAGS_MAX);
-  return { tags: list.map((_, i) => readString(list, i, name, 256)) };
+  return { tags: list.map((_, i) => readString(list, i, name, ENTITY_TAG_CHARS_MAX)) };
 }
 
 function readDigest(fields: WireFields, at: number, name: string): string {

@@ -33,6 +33,29 @@ describe("namespace settings", () => {
     expect(ttls(world)).toEqual([60, 60, 60]);
   });
 
+  // A fraction was stored where it was put and refused by all others, and that node never started again.
+  test("a fraction of a second is a ttl like any other, for peers and after a restart", async () => {
+    const world = await formedWorld(3);
+    const node = nodeAt(world, 0);
+    expect(await world.settle(node.cluster.settings.set(DEFAULT, withTtl(node, 1.5)))).toBe(
+      "stored",
+    );
+    await world.runFor(100);
+    for (const other of world.nodes) world.restart(other);
+    expect(ttls(world)).toEqual([1.5, 1.5, 1.5]);
+  });
+
+  test("a stored row that cannot be read does not keep the node from starting, and comes back by gossip", async () => {
+    const world = await formedWorld(3);
+    const node = nodeAt(world, 0);
+    await world.settle(node.cluster.settings.set(DEFAULT, withTtl(node, 60)));
+    await world.runFor(1_000);
+    node.meta.set("settings/1", new Uint8Array([0xc1]));
+    world.restart(node);
+    expect(world.logged("settings-row-unreadable")).toHaveLength(1);
+    await world.until(() => ttls(world).every((ttl) => ttl === 60), 20_000, "it is back");
+  });
+
   test("a node that was away gets them by gossip, and the later of two writers wins everywhere", async () => {
     const world = await formedWorld(5);
     const away = nodeAt(world, 4);

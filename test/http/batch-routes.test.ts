@@ -37,6 +37,14 @@ async function run(ops: readonly unknown[], query = ""): Promise<Result[]> {
 }
 
 describe("a batch", () => {
+  test("metadata nested deeper than a stack is too long, and no bug", async () => {
+    const deep = "[".repeat(200_000) + "]".repeat(200_000);
+    const op = `{ "op": "put", "key": "k", "value": "", "metadata": ${deep} }`;
+    const answer = await post(`{ "ops": [${op}] }`);
+    const { results } = (await answer.json()) as { results: Result[] };
+    expect(results).toMatchObject([{ status: 413, error: { code: "payload_too_large" } }]);
+  });
+
   test("puts, gets and deletes, and answers in the order it was asked", async () => {
     const stored = await run([
       { op: "put", key: "a", value: "AAEC", contentType: "x/y", metadata: { m: 1 }, ttl: 60 },

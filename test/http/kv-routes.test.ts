@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
+import { parseStrongTags } from "../../src/http/entity-tags.ts";
 import { KvRoutes } from "../../src/http/kv-routes.ts";
 import {
   createHttpWorld,
@@ -388,4 +389,19 @@ test("durability=process is told in every answer to a write", async () => {
   world = await createHttpWorld({ durability: "process" });
   expect((await put("x")).headers.get("gyre-durability")).toBe("process");
   expect(KvRoutes.name).toBe("KvRoutes");
+});
+
+describe("the tags of a condition", () => {
+  const list = (count: number): string => Array.from({ length: count }, (_, i) => `"${i}"`).join();
+
+  // At a node that is no home the forwarded put was refused as unreadable, with 503.
+  test("are as many as a forwarded put can carry, and too many are a 400", () => {
+    expect(parseStrongTags("If-Match", list(64))).toMatchObject({ tags: { length: 64 } });
+    expect(() => parseStrongTags("If-Match", list(65))).toThrow("want at most 64");
+  });
+
+  test("match nothing when they are longer than any of ours", () => {
+    const long = `"${"x".repeat(300)}"`;
+    expect(parseStrongTags("If-None-Match", `${long}, "a"`)).toEqual({ tags: ['"a"'] });
+  });
 });
