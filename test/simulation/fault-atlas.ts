@@ -23,14 +23,28 @@ export class FaultAtlas {
     ledger.onCommitted = (node, key, context) => this.#repaired(node, key, context);
   }
 
+  /** Another home lacks what this copy has: its loss leaves as few good copies as the promises allow. */
+  hurts(node: number, key: KeyState): boolean {
+    return key.homes.some((home) => {
+      if (home === node) return false;
+      const contexts = this.#contextAt(home, key);
+      return key.acked.some((op) =>
+        (key.mintsOf.get(op.id) ?? []).some(
+          (mint) => !contexts.some((context) => covers(context, mint.dot)),
+        ),
+      );
+    });
+  }
+
   mayForgetRow(node: number, key: KeyState): boolean {
+    if (this.#ledger.rotten.has(`${node}/${key.name}`)) return false;
     return this.#survivable(node, key);
   }
 
   mayLoseDatabase(node: number): boolean {
     // While one is in doubt, a second one could leave nobody to ask; so could two of three electors.
     if (this.#nodes.some((other) => other.inDoubt || other.abstains)) return false;
-    return this.#keysAt(node).every((key) => this.#survivable(node, key));
+    return this.keysAt(node).every((key) => this.#survivable(node, key));
   }
 
   forgotRow(node: number, key: KeyState): void {
@@ -39,7 +53,7 @@ export class FaultAtlas {
   }
 
   lostDatabase(node: number): void {
-    for (const key of this.#keysAt(node)) {
+    for (const key of this.keysAt(node)) {
       this.#ledger.rotten.delete(`${node}/${key.name}`);
       this.#mark(node, key);
     }
@@ -58,7 +72,7 @@ export class FaultAtlas {
     if (dots?.every((dot) => covers(context, dot))) this.#damage.delete(place);
   }
 
-  #keysAt(node: number): KeyState[] {
+  keysAt(node: number): KeyState[] {
     return [...this.#ledger.keys.values()].filter((key) => key.homes.includes(node));
   }
 

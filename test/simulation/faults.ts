@@ -3,7 +3,15 @@ import { utf8Encode } from "../../src/core/bytes.ts";
 import type { KeyState } from "./ledger.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { NAMESPACE, type SimNode } from "./sim-node.ts";
+import type { Workload } from "./workload.ts";
 import type { World } from "./world.ts";
+
+const CRASH_POINTS = ["before-commit-of-dot", "before-commit-of-row", "after-send"] as const;
+
+interface Copy {
+  readonly node: number;
+  readonly key: KeyState;
+}
 
 /** An armed process that never reaches its point is killed anyway, this much later. */
 const ARMED_FOR_MS = 300;
@@ -11,10 +19,12 @@ const ARMED_FOR_MS = 300;
 export class Faults {
   readonly #world: World;
   readonly #random: SeededRandom;
+  readonly #workload: Workload;
   #over = false;
 
-  constructor(world: World) {
+  constructor(world: World, workload: Workload) {
     this.#world = world;
+    this.#workload = workload;
     this.#random = world.fork();
   }
 
@@ -60,8 +70,8 @@ export class Faults {
     if (!node.alive) return;
     this.#world.count("crash");
     if (this.#random.chance(this.#world.options.faults.crashMidTurn)) {
-      const beforeCommit = this.#random.chance(0.6);
-      node.process?.arm(beforeCommit ? "before-commit" : "after-send", this.#random.integer(1, 4));
+      const point = this.#random.pick(CRASH_POINTS);
+      node.process?.arm(point, this.#random.integer(1, 4));
       this.#later(ARMED_FOR_MS, () => this.#down(node));
     } else {
       this.#down(node);
@@ -69,6 +79,7 @@ export class Faults {
     // It stays down from the crash on, whenever that comes.
     this.#later(ARMED_FOR_MS + this.#downForMs(), () => this.#up(node));
     this.#restartSoonAfterArmed(node);
+    this.#workload.probe(this.#world.atlas.keysAt(node.index), ARMED_FOR_MS * 2);
   }
 
   /** A process manager that restarts at once: the node is back while what it had sent is still under way. */
@@ -122,19 +133,28 @@ export class Faults {
 
   #forgetRow(): void {
     const { ledger, atlas } = this.#world;
-    const key = this.#random.pick([...ledger.keys.values()]);
-    const index = this.#random.pick(key.homes);
-    if (!atlas.mayForgetRow(index, key)) {
-      this.#world.count("damage withheld");
-      return;
-    }
-    this.#rot(index, key);
+    const copies: Copy[] = [...ledger.keys.values()].flatMap((key) =>
+      key.homes.map((node) => ({ node, key })),
+    );
+    const copy = this.#worst(
+      copies.filter(({ node, key }) => atlas.mayForgetRow(node, key)),
+      ({ node, key }) => atlas.hurts(node, key),
+    );
+    if (copy === null) this.#world.count("damage withheld");
+    else this.#rot(copy.node, copy.key);
+  }
+
+  /** Mostly one that hurts, if there is one: damage that others make good at once shows nothing. */
+  #worst<T>(choices: readonly T[], hurts: (choice: T) => boolean): T | null {
+    if (choices.length === 0) return null;
+    const worst = this.#random.chance(0.8) ? choices.filter(hurts) : [];
+    return this.#random.pick(worst.length > 0 ? worst : choices);
   }
 
   /** The row in the cache stays good: a process finds the damage out when it reads the disk, at the latest after a restart. */
   #rot(index: number, key: KeyState): void {
     const node = this.#world.node(index);
-    if (!node.disk.forget(NAMESPACE, utf8Encode(key.name))) return;
+    if (!node.disk.forget(NAMESPACE, utf8Encode(key.name), this.#random.below(1_000))) return;
     this.#world.count("row made unreadable");
     this.#trace(`rot ${index} ${key.name}`);
     this.#world.atlas.forgotRow(index, key);
@@ -142,11 +162,16 @@ export class Faults {
       this.#down(node);
       this.#later(this.#random.between(1, 50), () => this.#up(node));
     }
+    this.#workload.probe([key], this.#random.between(10, 500));
   }
 
   #loseDatabase(): void {
-    const node = this.#random.pick(this.#world.nodes);
-    if (!this.#world.atlas.mayLoseDatabase(node.index)) {
+    const { atlas, nodes } = this.#world;
+    const node = this.#worst(
+      nodes.filter((one) => atlas.mayLoseDatabase(one.index)),
+      (one) => atlas.keysAt(one.index).some((key) => atlas.hurts(one.index, key)),
+    );
+    if (node === null) {
       this.#world.count("damage withheld");
       return;
     }
@@ -156,7 +181,14 @@ export class Faults {
     node.disk.lose();
     node.forgotten = true;
     this.#world.atlas.lostDatabase(node.index);
-    this.#later(this.#downForMs(), () => this.#up(node));
+    const downForMs = this.#downForMs();
+    this.#later(downForMs, () => this.#up(node));
+    // It takes part again once it has found the layout.
+    for (const afterMs of [300, 900, 1_500, 2_500]) {
+      this.#later(downForMs + afterMs, () => {
+        this.#workload.probe(this.#world.atlas.keysAt(node.index), 400);
+      });
+    }
   }
 
   #fillDisk(): void {

@@ -4,6 +4,8 @@
 export type OpKind = "put" | "delete" | "get" | "list";
 export type OpStatus = "pending" | "ok" | "fail" | "info";
 
+export type Condition = "none" | "match" | "create";
+
 /** One write or read of one key; a batch is as many of them. Also the identity (vid) of the value a write brings. */
 export interface Op {
   readonly id: number;
@@ -15,8 +17,8 @@ export interface Op {
   readonly terms: string;
   /** What the client has seen of the key: ids of writes, from the answer that its context came with. Null for blind. */
   readonly seen: ReadonlySet<number> | null;
-  /** If-Match or If-None-Match without a context: the coordinator's own read decides what it replaces. */
-  readonly conditional: boolean;
+  /** `If-Match` or `If-None-Match: *` without a context: the coordinator's own read decides what it replaces. */
+  readonly condition: Condition;
   /** Home replicas that must answer a read, 0 where that is not known. */
   readonly needed: number;
   /** How many strongly acknowledged writes of the key there were when a read began. */

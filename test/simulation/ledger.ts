@@ -82,9 +82,11 @@ export class Ledger {
     return op;
   }
 
-  /** True while this node has written something that is not committed. */
-  hasUncommittedMint(node: number): boolean {
-    return (this.#pending.get(node)?.mints.length ?? 0) > 0;
+  /** True while this node has written something that is not committed, a dot of its own or a peer's record. */
+  hasUncommitted(node: number, what: "dot" | "row"): boolean {
+    const pending = this.#pending.get(node);
+    if (pending === undefined) return false;
+    return what === "row" || pending.mints.length > 0;
   }
 
   observerFor(node: number): DiskObserver {
@@ -198,7 +200,7 @@ export class Ledger {
     before: CausalRecord | null,
   ): ReadonlySet<number> {
     if (op.seen !== null) return op.seen;
-    if (!op.conditional && before !== null) {
+    if (op.condition === "none" && before !== null) {
       const past = new Set<number>();
       for (const sibling of before.siblings) this.#addWithPast(past, this.opOf(sibling));
       return past;

@@ -133,9 +133,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "an unreadable row answers absent, and counts",
-    file: "src/replication/local-read.ts",
-    find: 'stored.state !== "unknown" && !r.doubt.ofRow(key)',
-    replace: "!r.doubt.ofRow(key)",
+    file: "src/storage/row-reader.ts",
+    find: "return UNKNOWN;",
+    replace: "return ABSENT;",
   },
   {
     name: "a row written over an unreadable one counts at once",
@@ -180,10 +180,10 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "if (behind.length >= 0) return;",
   },
   {
-    name: "a list takes unreadable rows for absent ones",
-    file: "src/replication/list.ts",
-    find: "trusted = false;",
-    replace: "answers.push(null);",
+    name: "a list asks one owner of each unit",
+    file: "src/replication/gather-scans.ts",
+    find: "missing += Math.max(0, Math.floor(homes.length / 2) + 1 - answering);",
+    replace: "missing += Math.max(0, 1 - answering);",
   },
   {
     name: "a conditional put is decided by one home",

@@ -142,7 +142,7 @@ function drawWorkload(random: SeededRandom): WorkloadOptions {
     keys: random.integer(1, 6),
     burst: random.pick([1, 2, 4, 8]),
     clients: random.integer(3, 10),
-    mix: [weight(18), 26, weight(10), 34, weight(3), weight(4), weight(5)],
+    mix: [weight(18), 26, weight(10), 32, weight(5), weight(4), weight(5)],
     largeValues: random.pick([0, 0.05, 0.3]),
     expiring: random.pick([0, 0, 0.1]),
   };

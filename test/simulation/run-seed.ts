@@ -61,7 +61,7 @@ async function run(world: World): Promise<void> {
   await untilReady(world, FORM_LIMIT_MS);
   await learnHomes(world);
   world.network.beginFaults();
-  const faults = new Faults(world);
+  const faults = new Faults(world, workload);
   faults.start();
   workload.schedule(options.safetyMs);
   await clock.run(world.nowMs + options.safetyMs);

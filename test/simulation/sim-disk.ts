@@ -58,13 +58,17 @@ export class SimDisk {
     this.#handle = null;
   }
 
-  /** One row's bytes rot, so that its checksum fails. False when there is no such row. */
-  forget(namespace: number, key: Uint8Array): boolean {
+  /**
+   * One bit of a row's head rots, so that its checksum fails: of byte `at`, counted from the end, round and round. False
+   * when there is no such row. The same bit twice would be none.
+   */
+  forget(namespace: number, key: Uint8Array, at = 0): boolean {
     const id = rowId(namespace, key);
     const row = this.#rows.get(id);
     if (row === undefined) return false;
     const head = row.head.slice();
-    head[head.length - 1] = (head[head.length - 1] ?? 0) ^ 0x40;
+    const index = head.length - 1 - (at % head.length);
+    head[index] = (head[index] ?? 0) ^ 0x40;
     this.#rows.set(id, { ...row, head });
     return true;
   }

@@ -43,7 +43,8 @@ export class SimNode {
   get abstains(): boolean {
     const through = this.disk.meta("layout/abstains");
     const document = this.disk.meta("layout/document");
-    if (through === undefined || document === undefined) return false;
+    if (document === undefined || this.disk.meta("layout/recovering") !== undefined) return true;
+    if (through === undefined) return false;
     return (decode(through) as number) > decodeLayout(document).version;
   }
 

@@ -5,7 +5,7 @@ import { NodeClock, type VirtualClock } from "../support/virtual-clock.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 /** Where in its next turn an armed process dies. */
-export type CrashPoint = "before-commit" | "after-send";
+export type CrashPoint = "before-commit-of-dot" | "before-commit-of-row" | "after-send";
 
 export interface ProcessParts {
   readonly index: number;
@@ -18,7 +18,7 @@ export interface ProcessParts {
   /** Called when the armed point is reached; it must kill the process. */
   readonly onCrashPoint: (point: CrashPoint) => void;
   /** True when the open turn holds a write: a crash elsewhere would prove nothing. */
-  readonly hasUncommitted: () => boolean;
+  readonly hasUncommitted: (what: "dot" | "row") => boolean;
 }
 
 export class SimProcess {
@@ -90,9 +90,10 @@ export class SimProcess {
 
   /** False when the process died before its end of turn could run. */
   #turnEnds(): boolean {
-    if (this.#armed === "before-commit" && this.#parts.hasUncommitted()) {
-      this.#crash("before-commit");
-    }
+    const armed = this.#armed;
+    const dot = armed === "before-commit-of-dot" && this.#parts.hasUncommitted("dot");
+    const row = armed === "before-commit-of-row" && this.#parts.hasUncommitted("row");
+    if (armed !== null && (dot || row)) this.#crash(armed);
     return this.alive;
   }
 

@@ -6,9 +6,15 @@ import { parseNamespaceId } from "../../src/core/ids.ts";
 import { type Key, makeKey } from "../../src/core/key.ts";
 import type { Context } from "../../src/core/version.ts";
 import type { Env } from "../../src/env/env.ts";
-import { digest128 } from "../../src/http/put-request.ts";
 import { Tokens } from "../../src/http/tokens.ts";
-import { judgeAcks, judgeRead, judgeStatus, judgeWriteContext } from "./checkers/answers.ts";
+import { Calls } from "./calls.ts";
+import {
+  judgeAcks,
+  judgeCreation,
+  judgeRead,
+  judgeStatus,
+  judgeWriteContext,
+} from "./checkers/answers.ts";
 import { judgeList } from "./checkers/lists.ts";
 import {
   batchAnswersOf,
@@ -19,10 +25,9 @@ import {
   urlOf,
   writeRequest,
 } from "./client-call.ts";
-import { idempotencyKeyOf, type Op, type OpKind } from "./history.ts";
+import type { Condition, Op, OpKind } from "./history.ts";
 import type { KeyState } from "./ledger.ts";
 import type { SeededRandom } from "./seeded-random.ts";
-import type { SimProcess } from "./sim-process.ts";
 import { majority, readTerms, type Terms, writeTerms } from "./terms.ts";
 import { SECRET, type World } from "./world.ts";
 
@@ -35,28 +40,19 @@ interface Known {
 
 type Client = Map<string, Known>;
 
-/** Sees the answer at once, in its own turn, and returns what is to be done in the order of operations. */
-type Judge = (response: Response, body: string) => () => void;
-
-/** Patience beyond the node's own deadline: what is not answered by then never will be. */
-const GRACE_MS = 1_000;
-
 export class Workload {
   readonly #world: World;
   readonly #random: SeededRandom;
+  readonly #calls: Calls;
   readonly #tokens: Tokens;
   readonly #coreKeys = new Map<string, Key>();
   readonly #clients: Client[] = [];
-  /** Answers of this moment, by operation: judged in the order of the operations, not of the runtime's promise jobs. */
-  /** Who waits for an operation that may never be answered. */
-  readonly #onGivenUp = new Map<number, () => void>();
-  #finished: { readonly order: number; readonly act: () => void }[] = [];
-  #open = 0;
   #stopped = false;
 
   constructor(world: World) {
     this.#world = world;
     this.#random = world.fork();
+    this.#calls = new Calls(world);
     const env = { crypto: systemCrypto, clock: world.clock } as Partial<Env> as Env;
     this.#tokens = new Tokens(env, new Keyring(systemCrypto, [SECRET]));
     for (let i = 0; i < world.options.workload.keys; i++) {
@@ -69,7 +65,7 @@ export class Workload {
 
   /** Operations that have been neither answered nor given up. */
   get open(): number {
-    return this.#open;
+    return this.#calls.open;
   }
 
   /** No operation begins any more but what is called from outside. */
@@ -87,6 +83,19 @@ export class Workload {
       const atMs = this.#random.between(0, durationMs);
       const hot = this.#random.chance(0.5) ? this.#pickKey() : null;
       for (let i = 0; i < burst; i++) clock.after(atMs, () => this.#startOne(hot));
+    }
+  }
+
+  /** Strict reads at the keys' own homes, in the next `withinMs`: what damage has done is seen soon or never. */
+  probe(keys: readonly KeyState[], withinMs: number): void {
+    for (const key of keys) {
+      for (const home of key.homes) {
+        this.#world.clock.after(this.#random.between(0, withinMs), () => {
+          if (this.#stopped || !this.#world.node(home).alive) return;
+          const needed = majority(key.homes.length);
+          this.read(key, home, { query: "consistency=quorum&sloppy=false", needed });
+        });
+      }
     }
   }
 
@@ -130,9 +139,9 @@ export class Workload {
     client: Client = new Map(),
     then: (answer: KeyAnswer | null) => void = () => undefined,
   ): void {
-    const op = this.#begin("get", key, node, terms, null, false);
+    const op = this.#calls.begin("get", key, node, terms, null, "none");
     const request = readRequest(op);
-    this.#call([op], request, (response, body) => {
+    this.#calls.call([op], request, (response, body) => {
       const answer = keyAnswerOf(response, body, true, (token) => this.#readToken(key, token));
       this.#checkDurable(key, answer, `get ${op.id}`);
       return () => {
@@ -140,7 +149,7 @@ export class Workload {
         then(answer);
       };
     });
-    this.#onGivenUp.set(op.id, () => then(null));
+    this.#calls.onGivenUp(op, () => then(null));
   }
 
   #write(
@@ -154,7 +163,7 @@ export class Workload {
     const { workload } = this.#world.options;
     const terms = writeTerms(this.#random, key.homes.length);
     const seen = known?.seen ?? null;
-    const op = this.#begin(kind, key, node, terms, seen, condition !== null);
+    const op = this.#calls.begin(kind, key, node, terms, seen, conditionOf(condition));
     const request = writeRequest(op, {
       bytes: this.#random.chance(workload.largeValues) ? 2_500 : 0,
       token: known?.token ?? null,
@@ -164,7 +173,7 @@ export class Workload {
           : 0,
       condition,
     });
-    this.#call([op], request, (response, body) => {
+    this.#calls.call([op], request, (response, body) => {
       const answer = keyAnswerOf(response, body, false, (token) => this.#readToken(key, token));
       this.#checkDurable(key, answer, `the answer to op ${op.id}`);
       return () => this.#writeDone(op, key, client, answer);
@@ -190,13 +199,13 @@ export class Workload {
       const kind = this.#random.pick<OpKind>(["get", "get", "put", "put", "delete"]);
       const seen = kind === "get" ? null : (knowns[index]?.seen ?? null);
       const terms = { query: "batch", needed: majority(key.homes.length) };
-      return this.#begin(kind, key, node, terms, seen, false);
+      return this.#calls.begin(kind, key, node, terms, seen, "none");
     });
     this.#world.count("batch");
     const tokens = knowns.map((known) => known?.token ?? null);
-    this.#call(ops, batchRequest(node, ops, tokens), (response, body) => {
+    this.#calls.call(ops, batchRequest(node, ops, tokens), (response, body) => {
       judgeStatus(this.#report, "list", response.status, "a batch");
-      if (response.status !== 200) return () => this.#giveUp(ops);
+      if (response.status !== 200) return () => this.#calls.giveUp(ops);
       const answers = batchAnswersOf(body, (index, token) =>
         this.#readToken(keys[index] as KeyState, token),
       );
@@ -216,70 +225,24 @@ export class Workload {
 
   #list(node: number): void {
     const key = this.#pickKey();
-    const op = this.#begin("list", key, node, { query: "", needed: 0 }, null, false);
+    const op = this.#calls.begin("list", key, node, { query: "", needed: 0 }, null, "none");
     const reverse = this.#random.chance(0.3);
     const url = urlOf(
       node,
       "/v1/keys/default",
       `limit=${this.#random.integer(1, 8)}${reverse ? "&reverse=true" : ""}`,
     );
-    this.#call([op], new Request(url), (response, body) => () => {
-      this.#close(op, response.status === 200 ? "ok" : "fail", response.status, body.length);
+    this.#calls.call([op], new Request(url), (response, body) => () => {
+      this.#calls.close(op, response.status === 200 ? "ok" : "fail", response.status, body.length);
       judgeStatus(this.#report, "list", response.status, `list ${op.id}`);
       if (response.status === 200) judgeList(this.#world, op, reverse, body);
-    });
-  }
-
-  #call(ops: readonly Op[], request: Request, judge: Judge): void {
-    const first = ops[0] as Op;
-    const process = this.#world.node(first.node).process;
-    this.#giveUpLater(ops, process);
-    process?.deliver(() => this.#run(first, process, request, judge));
-  }
-
-  #giveUpLater(ops: readonly Op[], process: SimProcess | null): void {
-    const { clock, options } = this.#world;
-    clock.after(options.requestTimeoutMs + GRACE_MS, () => {
-      const op = ops[0] as Op;
-      if (op.status !== "pending") return;
-      if (process?.alive === true && !process.stalled) {
-        this.#report(
-          "honest-answers",
-          `${op.kind} ${op.id} (${op.terms}) was not answered in time`,
-        );
-      }
-      this.#giveUp(ops);
-    });
-  }
-
-  #run(op: Op, process: SimProcess, request: Request, judge: Judge): void {
-    const { node } = process;
-    if (node === null) return;
-    const run = async (): Promise<void> => {
-      const response = await node.fetch(request);
-      const body = await response.text();
-      if (!process.alive || op.status !== "pending") return;
-      this.#finish(op.id, judge(response, body));
-    };
-    run().catch((error: unknown) => {
-      if (process.alive) this.#report("honest-answers", `op ${op.id} was not answered: ${error}`);
-    });
-  }
-
-  #finish(order: number, act: () => void): void {
-    this.#finished.push({ order, act });
-    if (this.#finished.length > 1) return;
-    this.#world.clock.after(0, () => {
-      const finished = this.#finished.sort((a, b) => a.order - b.order);
-      this.#finished = [];
-      for (const one of finished) one.act();
     });
   }
 
   #readDone(op: Op, key: KeyState, client: Client, answer: KeyAnswer): void {
     const { ledger } = this.#world;
     const ok = answer.status < 500;
-    this.#close(op, ok ? "ok" : "fail", answer.status, answer.live);
+    this.#calls.close(op, ok ? "ok" : "fail", answer.status, answer.live);
     judgeStatus(this.#report, "get", answer.status, `get ${op.id} (${op.terms})`);
     if (!ok) return;
     if (answer.status === 300) this.#world.count("answer with siblings");
@@ -312,10 +275,10 @@ export class Workload {
     if (status === 204) this.#acknowledged(op, key, client, answer);
     else if (status === 503 && answer.indeterminate && answer.code === "quorum_not_reached") {
       this.#world.count("write indeterminate");
-      this.#close(op, "info", status, 0);
+      this.#calls.close(op, "info", status, 0);
     } else {
       this.#world.count(`write refused ${answer.code}`);
-      this.#close(op, "fail", status, 0);
+      this.#calls.close(op, "fail", status, 0);
       if (key.mintsOf.has(op.id)) {
         this.#report(
           "honest-answers",
@@ -327,7 +290,7 @@ export class Workload {
 
   #acknowledged(op: Op, key: KeyState, client: Client, answer: KeyAnswer): void {
     op.acks = answer.acks;
-    this.#close(op, "ok", 204, answer.acks);
+    this.#calls.close(op, "ok", 204, answer.acks);
     if (!key.mintsOf.has(op.id)) {
       this.#report(
         "lost-writes",
@@ -335,6 +298,7 @@ export class Workload {
       );
     }
     judgeAcks(this.#report, op, answer.acks);
+    if (op.condition === "create") judgeCreation(this.#world, op, key);
     key.acked.push(op);
     if (answer.acks >= majority(key.homes.length)) key.strong.push(op);
     if (!key.homes.includes(op.node)) this.#world.count("forwarded");
@@ -352,64 +316,6 @@ export class Workload {
   #knownOf(client: Client, key: KeyState): Known | null {
     const from = this.#random.chance(0.8) ? client : this.#random.pick(this.#clients);
     return from.get(key.name) ?? null;
-  }
-
-  #begin(
-    kind: OpKind,
-    key: KeyState,
-    node: number,
-    terms: Terms,
-    seen: ReadonlySet<number> | null,
-    conditional: boolean,
-  ): Op {
-    const { ledger, trace, nowMs } = this.#world;
-    const op: Op = {
-      id: ledger.ops.length,
-      kind,
-      key: key.name,
-      node,
-      startMs: nowMs,
-      terms: terms.query,
-      seen,
-      conditional,
-      needed: terms.needed,
-      mark: key.strong.length,
-      endMs: 0,
-      status: "pending",
-      httpStatus: 0,
-      past: null,
-      acks: 0,
-    };
-    ledger.ops.push(op);
-    this.#open++;
-    trace.add(
-      nowMs,
-      `op ${op.id} ${kind} ${key.name} at ${node} ${terms.query} seen=${seen?.size ?? "-"}`,
-    );
-    if (kind === "delete") {
-      const env = { crypto: systemCrypto } as Partial<Env> as Env;
-      const digest = digest128(env, new TextEncoder().encode(idempotencyKeyOf(op.id)));
-      ledger.registerDigest(digest, op.id);
-    }
-    return op;
-  }
-
-  #close(op: Op, status: Op["status"], httpStatus: number, detail: number): void {
-    if (op.status !== "pending") return;
-    op.status = status;
-    op.httpStatus = httpStatus;
-    op.endMs = this.#world.nowMs;
-    this.#open--;
-    this.#onGivenUp.delete(op.id);
-    this.#world.trace.add(op.endMs, `op ${op.id} ${status} ${httpStatus} ${detail}`);
-  }
-
-  #giveUp(ops: readonly Op[]): void {
-    for (const op of ops) {
-      const givenUp = this.#onGivenUp.get(op.id);
-      this.#close(op, "info", 0, 0);
-      givenUp?.();
-    }
   }
 
   #checkDurable(key: KeyState, answer: KeyAnswer, who: string): void {
@@ -430,4 +336,9 @@ export class Workload {
     const alive = this.#world.nodes.filter((node) => node.alive);
     return alive.length === 0 ? null : this.#random.pick(alive).index;
   }
+}
+
+function conditionOf(header: { readonly name: string } | null): Condition {
+  if (header === null) return "none";
+  return header.name === "if-match" ? "match" : "create";
 }

@@ -112,7 +112,7 @@ export class World {
       driftPpm: this.#skewOf(index + 1, options.driftPpm),
       turnMs: options.network.turnMs,
       onCrashPoint: (point) => this.#crashAt(index, point),
-      hasUncommitted: () => this.ledger.hasUncommittedMint(index),
+      hasUncommitted: (what) => this.ledger.hasUncommitted(index, what),
     });
     node.process = process;
     this.trace.add(this.nowMs, `boot ${index} ${node.incarnation} ${forgotten}`);
@@ -161,7 +161,7 @@ export class World {
   }
 
   #crashAt(index: number, point: CrashPoint): void {
-    this.count(point === "before-commit" ? "crash before a commit" : "crash between two sends");
+    this.count(point === "after-send" ? "crash between two sends" : "crash before a commit");
     this.crash(index);
   }
 

@@ -8,6 +8,7 @@ import type { Context } from "../../../src/core/version.ts";
 import type { Op } from "../history.ts";
 import type { KeyState, Ledger } from "../ledger.ts";
 import { majority } from "../terms.ts";
+import type { World } from "../world.ts";
 import type { Report } from "./report.ts";
 
 export interface ReadAnswer {
@@ -125,4 +126,17 @@ const STATUSES: Readonly<Record<string, readonly number[]>> = {
 export function judgeStatus(report: Report, kind: string, status: number, what: string): void {
   if (STATUSES[kind]?.includes(status) === true) return;
   report("honest-answers", `${what} was answered ${status}`);
+}
+
+/** `If-None-Match: *` cannot succeed on a key that has had a value since before it began, and that nobody tried to delete. */
+export function judgeCreation(world: World, op: Op, key: KeyState): void {
+  if (world.options.workload.expiring > 0) return;
+  const { ops } = world.ledger;
+  if (ops.some((other) => other.kind === "delete" && other.key === key.name)) return;
+  for (const write of key.strong.slice(0, op.mark)) {
+    world.violate(
+      "preconditions",
+      `op ${op.id} created ${key.name}, where a majority held op ${write.id} before it began`,
+    );
+  }
 }
