@@ -1,5 +1,6 @@
 /** The newest entries heard, kept across restarts: a node that comes back must find its peers without a `--join` list. */
 import { decode, encode } from "@msgpack/msgpack";
+import { DiskFullError } from "../env/disk.ts";
 import type { Env } from "../env/env.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 import { KNOWN_MEMBERS_MAX } from "./cluster-limits.ts";
@@ -23,8 +24,13 @@ export function loadAddressBook(env: Env, meta: MetaStore, members: MemberList):
   }
 }
 
-/** Who asks to join is left out: it will ask again. */
-export function saveAddressBook(meta: MetaStore, members: MemberList): void {
+/** Who asks to join is left out: it will ask again. On a full disk the older book stays, and nothing else is held up. */
+export function saveAddressBook(env: Env, meta: MetaStore, members: MemberList): void {
   const entries = [...members.others()].map((m) => m.entry).filter((e) => !e.wantsToJoin);
-  meta.set(NAME, encode(entries.map(encodeEntry)));
+  try {
+    meta.set(NAME, encode(entries.map(encodeEntry)));
+  } catch (error) {
+    if (!(error instanceof DiskFullError)) throw error;
+    env.logger.warn("address-book-not-saved", { reason: error.message });
+  }
 }

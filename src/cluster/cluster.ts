@@ -150,6 +150,6 @@ export class Cluster implements Membership {
     this.#parts.leaving = true;
     identity.beat();
     await gossip.farewell(this.#parts.own());
-    saveAddressBook(this.#options.meta, members);
+    saveAddressBook(this.#options.env, this.#options.meta, members);
   }
 }

@@ -60,7 +60,7 @@ export class Duties {
     const parts = this.#parts;
     if (!parts.addressesChanged || parts.clusterId === undefined) return;
     parts.addressesChanged = false;
-    saveAddressBook(parts.options.meta, parts.members);
+    saveAddressBook(parts.options.env, parts.options.meta, parts.members);
   }
 
   #complain(): void {

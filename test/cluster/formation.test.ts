@@ -1,8 +1,21 @@
 import { describe, expect, test } from "bun:test";
 import { encodeLayout } from "../../src/cluster/layout-codec.ts";
+import { DiskFullError } from "../../src/env/disk.ts";
 import { ClusterWorld, formedWorld } from "../support/cluster-world.ts";
 
 describe("formation", () => {
+  // The stop ended half-way: the store stayed open and the lock was not given up in good order.
+  test("a node stops in good order on a full disk", async () => {
+    const world = await formedWorld(3);
+    const [node] = world.nodes;
+    if (node === undefined) throw new Error("no node");
+    node.meta.set = () => {
+      throw new DiskFullError("full");
+    };
+    await world.settle(node.cluster.stop());
+    expect(world.logged("address-book-not-saved")).toHaveLength(1);
+  });
+
   // Thrown in the handler of a rejection it would have ended the process: on a full disk, or by a peer of another build.
   test("a refusal's layout that cannot be read, or is another cluster's, changes nothing and ends nothing", async () => {
     const world = new ClusterWorld();
