@@ -104,15 +104,22 @@ export function createNode(options: NodeOptions): GyreNode {
     refreshLayout: () => cluster.refreshLayout(),
   });
   let recovery: RunningWorker | null = null;
+  let stopping = false;
   return {
     nodeId: data.nodeId,
     fetch: (request, info) => app.fetch(request, info),
     peer,
     start: () => {
       cluster.start();
-      recovery = startWorker(env.clock, env.logger, recoveryWorker(replication), 0);
+      recovery = startWorker(
+        env.clock,
+        env.logger,
+        recoveryWorker(replication, () => stopping),
+        0,
+      );
     },
     stop: async () => {
+      stopping = true;
       await recovery?.stop();
       await cluster.stop();
       await coordinator.idle();

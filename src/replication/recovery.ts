@@ -30,21 +30,28 @@ const FETCHES_AT_ONCE = 16;
 /** Single rows that one step asks for. */
 const ROWS_AT_ONCE = 16;
 
-export function recoveryWorker(r: Replication): Worker {
+/** A step may take as long as whole scans of all peers do: once `isStopping` says so it ends at the next answer. */
+export function recoveryWorker(r: Replication, isStopping: () => boolean = () => false): Worker {
+  let firstRow = 0;
   return {
     name: "recovery",
     step: async () => {
       if (!r.doubt.any && !r.doubt.anyRow) return IDLE_MS;
       const layout = r.membership.layout();
       if (layout?.member(r.self) === undefined) return AFTER_FAILURE_MS;
-      for (const { key, lossNumber } of r.doubt.rows.slice(0, ROWS_AT_ONCE)) {
+      const { rows } = r.doubt;
+      // Other ones each time: the owners of some may be away for long.
+      if (firstRow >= rows.length) firstRow = 0;
+      for (const { key, lossNumber } of rows.slice(firstRow, firstRow + ROWS_AT_ONCE)) {
+        if (isStopping()) return IDLE_MS;
         await recoverRow(r, layout, key, lossNumber);
       }
+      firstRow += ROWS_AT_ONCE;
       if (!r.doubt.any) return IDLE_MS;
       r.doubt.endIfPossible(layout);
       if (!r.doubt.any) return IDLE_MS;
       for (const peer of r.doubt.unheard(layout)) {
-        const state = await mergePeer(r, layout, peer);
+        const state = await mergePeer(r, layout, peer, isStopping);
         if (state !== null && r.membership.layout()?.version === layout.version) {
           r.env.logger.info("doubt-heard", {
             peer,
@@ -110,11 +117,12 @@ async function readWhole(
   }
 }
 
-/** Null when the peer did not give all its rows. */
+/** Null when the peer did not give all its rows, or there was no time for them. */
 async function mergePeer(
   r: Replication,
   layout: ActiveLayout,
   peer: NodeId,
+  isStopping: () => boolean,
 ): Promise<"trusted" | "in-doubt" | null> {
   let state: "trusted" | "in-doubt" = "trusted";
   for (const namespace of layout.document.namespaces) {
@@ -124,6 +132,7 @@ async function mergePeer(
       if (page === null) return null;
       if (page.inDoubt) state = "in-doubt";
       for (let i = 0; i < page.rows.length; i += FETCHES_AT_ONCE) {
+        if (isStopping()) return null;
         const rows = page.rows.slice(i, i + FETCHES_AT_ONCE);
         const merged = await Promise.all(
           rows.map((row) => mergeRow(r, layout, peer, namespace.id, row)),

@@ -98,6 +98,38 @@ describe("a replica in doubt", () => {
     expect(store.meta.get("in-doubt")).toBeUndefined();
   });
 
+  test("rows in doubt all get their turn, though the owners of the first ones are away", async () => {
+    const cluster = new ReplicationCluster(["eu", "us", "ap", "sa"], 2);
+    const { replication } = cluster.node(0);
+    const layout = replication.membership.layout();
+    const away = cluster.node(1).id;
+    const isAway = (text: string) =>
+      layout?.homes("default", (cluster.key(text).hash.hi >>> 28) as never).includes(away) === true;
+    const isOwn = (text: string) =>
+      layout
+        ?.homes("default", (cluster.key(text).hash.hi >>> 28) as never)
+        .includes(replication.self) === true;
+    const own = Array.from({ length: 500 }, (_, i) => `k${i}`).filter(isOwn);
+    const stuck = own.filter(isAway).slice(0, 16);
+    const free = own.find((text) => !isAway(text)) ?? "";
+    expect(stuck).toHaveLength(16);
+    for (const text of [...stuck, free]) replication.doubt.beforeOverwrite(cluster.key(text));
+    cluster.drop = (_from, to) => (to === away ? "refuse" : "deliver");
+    const worker = recoveryWorker(replication);
+    await cluster.settle(worker.step());
+    await cluster.settle(worker.step());
+    expect(replication.doubt.ofRow(cluster.key(free))).toBe(false);
+    expect(replication.doubt.rows).toHaveLength(16);
+  });
+
+  test("a stop does not wait until a whole peer has been scanned", async () => {
+    const cluster = await amnesiac(Array.from({ length: 40 }, (_, i) => `k${i}`));
+    const { replication, sent } = cluster.node(0);
+    await cluster.settle(recoveryWorker(replication, () => true).step());
+    expect(sent.map(({ kind }) => kind)).toEqual(["scan", "scan"]);
+    expect(replication.doubt.any).toBe(true);
+  });
+
   test("doubt lasts while one of the two others cannot be heard", async () => {
     const cluster = await amnesiac(["k"]);
     const third = cluster.node(2).id;
