@@ -13,6 +13,7 @@ import type { NamespaceSettingsStore } from "./namespace-settings.ts";
 import type { DeleteNamespaceOutcome } from "./namespaces.ts";
 import type { MessageHandlers } from "./peer-channel.ts";
 import { RoundTrips } from "./round-trips.ts";
+import { SharedRun } from "./shared-run.ts";
 
 /** How many peers are asked for a newer layout when a namespace is not known. */
 const REFRESH_PEERS = 2;
@@ -26,6 +27,9 @@ export class Cluster implements Membership {
   readonly #parts: ClusterParts;
   readonly #duties: Duties;
   readonly #roundTrips = new RoundTrips();
+  readonly #refresh = new SharedRun(() => this.#fetchFromSome());
+  /** By the holder; gone again when one who asked has been served. */
+  readonly #fetches = new Map<NodeId, SharedRun>();
 
   /** @throws BadMessageError when the stored layout cannot be read: the database is damaged and must be moved aside. */
   constructor(options: ClusterOptions) {
@@ -117,12 +121,23 @@ export class Cluster implements Membership {
    * one, so it alone is asked. Never rejects.
    */
   async refreshLayout(holder?: NodeId): Promise<void> {
-    const { members, recovery } = this.#parts;
-    const { random } = this.#options.env;
-    if (holder !== undefined) {
-      await Promise.allSettled([recovery.fetchFrom(holder)]);
+    if (holder === undefined) {
+      await this.#refresh.ask();
       return;
     }
+    const fetching = this.#fetches.get(holder) ?? new SharedRun(() => this.#fetchFrom(holder));
+    this.#fetches.set(holder, fetching);
+    await fetching.ask();
+    this.#fetches.delete(holder);
+  }
+
+  async #fetchFrom(holder: NodeId): Promise<void> {
+    await Promise.allSettled([this.#parts.recovery.fetchFrom(holder)]);
+  }
+
+  async #fetchFromSome(): Promise<void> {
+    const { members, recovery } = this.#parts;
+    const { random } = this.#options.env;
     const up = [...members.others()].filter((member) => member.state === "up");
     const asked: Promise<void>[] = [];
     while (asked.length < REFRESH_PEERS && up.length > 0) {
