@@ -17,6 +17,11 @@ function command(runtime: Runtime): string {
   return `${ROOT}node_modules/.bin/${runtime}`;
 }
 
+/** The flags that `gyre dev` and the container image start Node with; the bare server gets the same. */
+function flags(runtime: Runtime): readonly string[] {
+  return runtime === "node" ? ["--min-semi-space-size=16", "--max-semi-space-size=32"] : [];
+}
+
 export class Server {
   readonly port: number;
   readonly #runtime: Runtime;
@@ -34,7 +39,7 @@ export class Server {
   /** Resolves with the time to ready in ms. */
   async start(): Promise<number> {
     const startedMs = performance.now();
-    const child = spawn(command(this.#runtime), this.#args, {
+    const child = spawn(command(this.#runtime), [...flags(this.#runtime), ...this.#args], {
       stdio: ["ignore", "ignore", "inherit"],
     });
     this.#child = child;

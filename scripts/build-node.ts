@@ -47,6 +47,7 @@ function embed(): void {
     output: blob,
     disableExperimentalSEAWarning: true,
     useCodeCache: false,
+    execArgv: ["--min-semi-space-size=16", "--max-semi-space-size=32"],
     assets: { "better_sqlite3.node": addonFile() },
   };
   writeFileSync(config, JSON.stringify(settings));

@@ -6,6 +6,12 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { ChildNode, RuntimeName, SpawnOptions } from "../../src/cli/platform.ts";
 
+/**
+ * Requests live for a few ms: a young generation that holds more of them is collected less often and keeps less. Measured
+ * on three nodes in one process, this took a sixth off the processor time of a put (docs/operations.md, "Memory").
+ */
+const NODE_HEAP_FLAGS = ["--min-semi-space-size=16", "--max-semi-space-size=32"] as const;
+
 /** How the running program was started: from its sources, or as a single executable that carries them inside. */
 export interface Program {
   readonly runtime: RuntimeName;
@@ -54,7 +60,7 @@ export async function spawnGyre(program: Program, options: SpawnOptions): Promis
 /** What a person types into a shell here to run this program again. */
 export function shellCommand(program: Program): string {
   const words = commandLine(program, program.runtime).filter(
-    (word) => !word.startsWith("--disable-warning"),
+    (word) => !word.startsWith("--disable-warning") && !word.includes("-semi-space-size="),
   );
   return words.map(shortPath).map(quoted).join(" ");
 }
@@ -89,6 +95,7 @@ function commandLine(program: Program, runtime: RuntimeName): [string, ...string
       return [
         executable(program, entries, runtime),
         "--disable-warning=ExperimentalWarning",
+        ...NODE_HEAP_FLAGS,
         entry,
       ];
     case "bun":
