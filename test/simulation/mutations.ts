@@ -185,10 +185,4 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "missing += Math.max(0, Math.floor(homes.length / 2) + 1 - answering);",
     replace: "missing += Math.max(0, 1 - answering);",
   },
-  {
-    name: "a conditional put is decided by one home",
-    file: "src/replication/precondition.ts",
-    find: 'if (asked.level === "one" || asked.level === "local-quorum") return { level: "quorum" };\n  return asked;',
-    replace: 'return { level: "one" };',
-  },
 ];

@@ -19,7 +19,7 @@ export interface Figures {
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 /** A seed that takes longer hangs: the child is killed and the seed has failed. */
-const SEED_LIMIT_MS = 60_000;
+const SEED_LIMIT_MS = 30_000;
 
 /** Runs all seeds, `jobs` at a time; `onResult` sees each as it ends. */
 export async function runSeeds(

@@ -26,6 +26,8 @@ interface Call {
   readonly to: number;
   readonly request: PeerRequest;
   done: boolean;
+  /** A copy of the request was handed to a process, or a refusal is on its way: never both, or "not sent" would be a lie. */
+  fate: "under-way" | "delivered" | "refused";
   readonly resolve: (response: PeerResponse) => void;
   readonly reject: (error: TransportError) => void;
 }
@@ -78,7 +80,7 @@ export class SimNetwork {
           // A dead process waits for ever.
           if (!from.alive) return;
           const to = Number(/node-(\d+):/.exec(request.url)?.[1] ?? "-1");
-          this.#send({ from, to, request, done: false, resolve, reject });
+          this.#send({ from, to, request, done: false, fate: "under-way", resolve, reject });
           from.sent();
         }),
     };
@@ -111,6 +113,8 @@ export class SimNetwork {
   #arrive(call: Call, id: number): void {
     const { clock, trace } = this.#parts;
     const target = this.#parts.processAt(call.to);
+    if (call.fate === "refused" || (target === undefined && call.fate === "delivered")) return;
+    call.fate = target === undefined ? "refused" : "delivered";
     if (target === undefined) {
       const backMs = this.#delayMs(call.to, call.from.index);
       clock.after(backMs, () => this.#fail(call, false, "connection refused"));
