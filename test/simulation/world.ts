@@ -245,6 +245,8 @@ const EXPLAINED_ERRORS = new Set([
   "row-damaged",
   "row-undecodable",
   "disk-full",
+  // Only ever because the disk is full.
+  "layout-not-adopted",
   "recovering-layout",
   // The atlas damages a second copy of a row once the first is whole again, which may be before its doubt has ended.
   "row-owners-in-doubt",
