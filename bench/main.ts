@@ -56,6 +56,9 @@ async function measure(
   try {
     await fill(servers);
     for (const method of ["GET", "PUT"] as const) {
+      // Compilers and caches have settled before anything counts, on both sides.
+      await loadAndWatch([bare], method);
+      await loadAndWatch(servers, method);
       const ratios: number[] = [];
       const rows: string[] = [];
       const cpu: string[] = [];
