@@ -115,6 +115,11 @@ export const FORWARDS_REMEMBERED_MAX = 8192;
 export const READ_REPAIRS_MAX = 1024;
 /** Rows that a scan reads before other turns may run: a few ms of work, so that no put waits longer for one. */
 export const SCAN_SLICE_ROWS = 256;
+/**
+ * Bytes of keys and heads after which a scan's answer ends, with more to come. A last slice of rows with the most siblings
+ * and metadata may exceed it by some 35 MiB, which still fits a peer's body.
+ */
+export const SCAN_ANSWER_BYTES_MAX = 16 * MIB;
 
 assert(COUNTER_MAX + 1 <= Number.MAX_SAFE_INTEGER, "counters must stay exact");
 assert(SIBLINGS_WARN < SIBLINGS_MAX, "the warning must come before the refusal");

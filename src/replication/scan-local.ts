@@ -1,7 +1,7 @@
 import { utf8Decode } from "../core/bytes.ts";
 import { parseNamespaceId } from "../core/ids.ts";
 import { makeKey } from "../core/key.ts";
-import { SCAN_SLICE_ROWS } from "../core/limits.ts";
+import { SCAN_ANSWER_BYTES_MAX, SCAN_SLICE_ROWS } from "../core/limits.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import type { ScanAnswer, ScanMessage, ScanRow } from "./data-messages.ts";
@@ -14,6 +14,7 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
   const rows: ScanRow[] = [];
   let { start, end } = message;
   let inDoubt = false;
+  let bytes = 0;
   for (;;) {
     // Judged as the rows are read: doubt that ends while this waits says nothing about what they lacked.
     inDoubt ||= r.doubt.any;
@@ -31,11 +32,13 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
     });
     if (!r.store.isDurable(slice.sequence) && !(await becomesDurable(r, slice.sequence))) continue;
     rows.push(...read);
+    for (const row of read) bytes += row.key.length + (row.head?.length ?? 0);
     const last = slice.rows.at(-1);
     if (slice.rows.length < limit || last === undefined) {
       return { rows, more: false, inDoubt };
     }
-    if (rows.length >= message.limit) return { rows, more: true, inDoubt };
+    if (rows.length >= message.limit || bytes >= SCAN_ANSWER_BYTES_MAX)
+      return { rows, more: true, inDoubt };
     if (message.reverse) end = last.keyBytes;
     else start = keyAfter(last.keyBytes);
     await new Promise<void>((resolve) => r.env.clock.endOfTurn(resolve));

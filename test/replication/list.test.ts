@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { decodeScanAnswer } from "../../src/replication/data-messages.ts";
 import type { ListOutcome, ListRequest } from "../../src/replication/requests.ts";
+import { scanLocal } from "../../src/replication/scan-local.ts";
+import { dotOf, siblingOf } from "../support/arbitraries.ts";
 import { ReplicationCluster } from "../support/replication-cluster.ts";
 
 async function list(cluster: ReplicationCluster, at: number, options: Partial<ListRequest> = {}) {
@@ -95,6 +97,32 @@ describe("list", () => {
     ]);
     cluster.drop = (_from, to) => (dead.has(to) ? "refuse" : "deliver");
     expect((await list(cluster, 0)).status).toBe("quorum-not-reached");
+  });
+
+  test("an answer that grows too large ends early, and the list goes on from there", async () => {
+    const cluster = new ReplicationCluster(["eu"]);
+    // Heads of some 100 kB, with the most siblings and metadata: 300 of them are two answers' worth.
+    const metadata = `"${"m".repeat(1_000)}"`;
+    const siblings = Array.from({ length: 100 }, (_, i) =>
+      siblingOf(dotOf(1, 0, i + 1), { metadata }),
+    );
+    const record = { context: [dotOf(1, 0, 100)], siblings };
+    for (let i = 0; i < 300; i++) {
+      const key = cluster.key(`k${i}`);
+      cluster.node(0).store.rows.set(key.id, { key, record, minted: null, sequence: 0 });
+    }
+    const scan = scanLocal(cluster.node(0).replication, {
+      layoutVersion: 1,
+      namespace: 1,
+      start: new Uint8Array(0),
+      end: null,
+      reverse: false,
+      limit: 1000,
+    });
+    const answer = await cluster.settle(scan);
+    expect(answer.more).toBe(true);
+    expect(answer.rows.length).toBeLessThan(300);
+    expect(new Set(await listAll(cluster, 1000)).size).toBe(300);
   });
 
   test("one region down: the rest covers every unit", async () => {
