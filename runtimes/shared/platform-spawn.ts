@@ -8,7 +8,7 @@ import type { ChildNode, RuntimeName, SpawnOptions } from "../../src/cli/platfor
 
 /**
  * Requests live for a few ms: a young generation that holds more of them is collected less often and keeps less. Measured
- * on three nodes in one process, this took a sixth off the processor time of a put (docs/operations.md, "Memory").
+ * with bench/in-process.ts, this took a tenth off a put (docs/operations.md, "Memory").
  */
 const NODE_HEAP_FLAGS = ["--min-semi-space-size=16", "--max-semi-space-size=32"] as const;
 
