@@ -16,7 +16,7 @@ import type { WireFields } from "../src/cluster/peer-channel.ts";
 import { PeerClient } from "../src/cluster/peer-client.ts";
 import { createPeerServer } from "../src/cluster/peer-server.ts";
 import { parseClusterId, parseNodeId } from "../src/core/ids.ts";
-import { PEER_BODY_BYTES_MAX } from "../src/core/limits.ts";
+import { MESSAGE_LIFE_MS, PEER_BODY_BYTES_MAX } from "../src/core/limits.ts";
 import type { Env } from "../src/env/env.ts";
 
 const OUTSTANDING = 64;
@@ -63,6 +63,7 @@ const listener = await listenPeer({
     clusterId: () => cluster,
     keyring,
     handlers: { write: () => acknowledgement },
+    messageLifeMs: MESSAGE_LIFE_MS,
   }),
 });
 const client = new PeerClient({
@@ -70,6 +71,7 @@ const client = new PeerClient({
   self: parseNodeId("a".repeat(32)),
   clusterId: () => cluster,
   keyring,
+  messageLifeMs: MESSAGE_LIFE_MS,
   addressOf: () => listener.url,
 });
 

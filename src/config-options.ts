@@ -13,6 +13,7 @@ import {
   wholeNumber,
   yesOrNo,
 } from "./config-values.ts";
+import { REQUEST_TIMEOUT_MAX_MS } from "./core/limits.ts";
 
 const PLACE = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
 const MIB = 1024 ** 2;
@@ -162,8 +163,8 @@ export const SERVE_OPTIONS = {
     fallback: null,
   }),
   requestTimeoutMs: option({
-    schema: wholeNumber(10, 600_000),
-    want: "a whole number of milliseconds from 10 to 600000",
+    schema: wholeNumber(10, REQUEST_TIMEOUT_MAX_MS),
+    want: `a whole number of milliseconds from 10 to ${REQUEST_TIMEOUT_MAX_MS}`,
     hint: "MS",
     help: "Longest time a client's request may take",
     fallback: "5000",

@@ -26,4 +26,6 @@ export interface NodeConfig {
   readonly corsOrigins: readonly string[];
   readonly requestTimeoutMs: number;
   readonly gossipIntervalMs: number;
+  /** D, the same on all nodes of a cluster: MESSAGE_LIFE_MS, but for worlds where a day must pass in a minute. */
+  readonly messageLifeMs?: number;
 }

@@ -7,7 +7,12 @@ import { PeerClient } from "./cluster/peer-client.ts";
 import { createPeerServer } from "./cluster/peer-server.ts";
 import { HybridClock } from "./core/clock.ts";
 import { type ClusterId, type NodeId, parseRegionId } from "./core/ids.ts";
-import { BATCH_BYTES_MAX, PEER_BODY_BYTES_MAX, STAND_IN_AFTER_MIN_MS } from "./core/limits.ts";
+import {
+  BATCH_BYTES_MAX,
+  MESSAGE_LIFE_MS,
+  PEER_BODY_BYTES_MAX,
+  STAND_IN_AFTER_MIN_MS,
+} from "./core/limits.ts";
 import type { Disk } from "./env/disk.ts";
 import type { Env } from "./env/env.ts";
 import type { PeerHandler } from "./env/transport.ts";
@@ -90,6 +95,7 @@ export function createNode(options: NodeOptions): GyreNode {
     clusterId: () => cluster.clusterId(),
     keyring,
     handlers: { ...cluster.handlers, ...service.handlers() },
+    messageLifeMs: config.messageLifeMs ?? MESSAGE_LIFE_MS,
   });
   const app = createApp({
     env,
@@ -156,6 +162,7 @@ function assemble(options: NodeOptions): Parts {
     self: data.nodeId,
     clusterId: () => cluster.clusterId(),
     keyring,
+    messageLifeMs: config.messageLifeMs ?? MESSAGE_LIFE_MS,
     addressOf: (node) => cluster.addressOf(node),
     onRoundTrip: (node, ms) => cluster.observeRoundTrip(node, ms),
   });

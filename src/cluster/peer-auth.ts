@@ -14,6 +14,9 @@ import type { Keyring } from "./keyring.ts";
 export const HELLO_PATH = "/peer/v1/hello";
 export const MESSAGES_PATH = "/peer/v1/messages";
 
+/** The status of a signed refusal of messages that are too old: none was executed, and a new session is wanted. */
+export const EXPIRED_STATUS = 408;
+
 /** Fields of a header and of a text under a MAC: neither can occur in a field, so no two readings are possible. */
 const FIELD_END = ".";
 const LINE_END = "\n";

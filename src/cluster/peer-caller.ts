@@ -1,8 +1,9 @@
 import type { NodeId } from "../core/ids.ts";
+import { PEER_SESSION_LIFE_MS } from "../core/limits.ts";
 import type { Env } from "../env/env.ts";
 import { type PeerResponse, TransportError } from "../env/transport.ts";
 import { LogLimiter } from "./log-limiter.ts";
-import { HELLO_PATH, MESSAGES_PATH } from "./peer-auth.ts";
+import { EXPIRED_STATUS, HELLO_PATH, MESSAGES_PATH } from "./peer-auth.ts";
 import { PeerError } from "./peer-channel.ts";
 import { asPeerError, expired } from "./peer-message.ts";
 import {
@@ -39,12 +40,25 @@ export class PeerCaller {
   }
 
   get hasSession(): boolean {
-    return this.#session !== undefined;
+    return this.#validSession() !== undefined;
+  }
+
+  /** The next message says hello again; answers to those under way are still taken. */
+  renewSession(): void {
+    this.#session = undefined;
+  }
+
+  #validSession(): CallerSession | undefined {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    const ageMs = this.#options.env.clock.monotonicMs() - session.openedMs;
+    if (ageMs > PEER_SESSION_LIFE_MS) this.#session = undefined;
+    return this.#session;
   }
 
   /** Opens a session if there is none; all who wait share one hello. @throws PeerError: nothing was sent to execute. */
   greet(): Promise<void> {
-    if (this.#session !== undefined) return Promise.resolve();
+    if (this.hasSession) return Promise.resolve();
     this.#greeting ??= this.#hello().finally(() => {
       this.#greeting = undefined;
     });
@@ -75,22 +89,27 @@ export class PeerCaller {
   }
 
   /**
-   * Sends one body of messages and returns the peer's authenticated answer.
+   * Sends one body of messages, the oldest of which began at `beganMs` (monotonic), and returns the peer's authenticated answer.
    * @throws PeerError `unreachable` when it was certainly not executed, `timeout` when it may have been.
    */
-  async call(body: Uint8Array, timeoutMs: number): Promise<PeerResponse> {
+  async call(body: Uint8Array, beganMs: number, timeoutMs: number): Promise<PeerResponse> {
     const { clock } = this.#options.env;
     const deadlineMs = clock.monotonicMs() + timeoutMs;
     for (let attempt = 1; ; attempt++) {
-      if (this.#session === undefined) await this.greetWithin(deadlineMs - clock.monotonicMs());
+      if (!this.hasSession) await this.greetWithin(deadlineMs - clock.monotonicMs());
       const session = this.#session;
       const leftMs = deadlineMs - clock.monotonicMs();
       if (session === undefined || leftMs <= 0) throw expired();
-      const request = session.sign(body);
+      const request = session.sign(body, beganMs);
       const answer = await this.#transport(MESSAGES_PATH, request.auth, body, leftMs);
+      if (clock.monotonicMs() > deadlineMs) {
+        // Checked here too, because a process that was stopped may get its answers before its timers.
+        throw new PeerError("timeout", "timeout", "The answer came after the time of its messages");
+      }
       const verdict = session.verify(request, answer);
-      if (verdict === "answer") return answer;
+      if (verdict === "answer" && answer.status !== EXPIRED_STATUS) return answer;
       if (this.#session === session) this.#session = undefined;
+      if (verdict === "answer") return answer;
       if (verdict === "forged") throw this.#unauthenticated(answer.status);
       this.#options.stats.rehellos++;
       if (attempt > 1) {

@@ -101,6 +101,8 @@ export interface MessageContext {
   readonly from: NodeId;
   /** Milliseconds left of the sender's deadline when the message arrived. */
   readonly timeoutMs: number;
+  /** Monotonic time here after which it must not be acted upon: D after it began, see MESSAGE_LIFE_MS. */
+  readonly diesMs: number;
 }
 
 /**

@@ -30,6 +30,8 @@ export interface PeerClientOptions {
   readonly keyring: Keyring;
   /** The peer-facing base address; undefined when none was ever heard. */
   readonly addressOf: (node: NodeId) => string | undefined;
+  /** D: no message is given more time, see MESSAGE_LIFE_MS. */
+  readonly messageLifeMs: number;
   /** Called with the time from sending a batch to its answer. */
   readonly onRoundTrip?: (node: NodeId, ms: number) => void;
 }
@@ -51,7 +53,8 @@ export class PeerClient implements PeerChannel {
   constructor(options: PeerClientOptions) {
     this.#options = options;
     const { env, keyring, self } = options;
-    this.#identity = { crypto: env.crypto, random: env.random, keyring, self };
+    const { clock, crypto, random } = env;
+    this.#identity = { clock, crypto, random, keyring, self };
   }
 
   send(
@@ -61,10 +64,11 @@ export class PeerClient implements PeerChannel {
     options: SendOptions,
   ): Promise<WireFields> {
     const peer = this.#peers.get(node) ?? this.#addPeer(node);
+    const timeoutMs = Math.min(options.timeoutMs, this.#options.messageLifeMs);
     if (options.lane === "batch") {
-      return peer.lane.send(MESSAGE_KINDS[kind], fields, options.timeoutMs, options.gather);
+      return peer.lane.send(MESSAGE_KINDS[kind], fields, timeoutMs, options.gather);
     }
-    return this.#sendDirect(peer, kind, fields, options.timeoutMs);
+    return this.#sendDirect(peer, kind, fields, timeoutMs);
   }
 
   sendTo(
@@ -91,6 +95,12 @@ export class PeerClient implements PeerChannel {
     let queued = 0;
     for (const peer of this.#peers.values()) queued += peer.lane.queued;
     return peerMetrics(this.stats, queued);
+  }
+
+  /** After this node was suspended: the time of its sessions is not that of their peers any more. */
+  renewSessions(): void {
+    for (const peer of this.#peers.values()) peer.caller.renewSession();
+    for (const caller of this.#byAddress.values()) caller.renewSession();
   }
 
   /** Ends all timers and refuses what waits. */
@@ -135,7 +145,8 @@ export class PeerClient implements PeerChannel {
     const clusterId = this.#options.clusterId() ?? "";
     let answer: Awaited<ReturnType<PeerCaller["call"]>>;
     try {
-      answer = await caller.call(encodeRequest(clusterId, [number, leftMs, fields], bytes), leftMs);
+      const body = encodeRequest(clusterId, [number, leftMs, fields], bytes);
+      answer = await caller.call(body, queuedMs, leftMs);
     } catch (error) {
       throw asPeerError(error);
     }

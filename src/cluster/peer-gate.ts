@@ -45,6 +45,8 @@ interface Session {
   readonly prefix: string;
   readonly keys: SessionKeys;
   readonly window: ReplayWindow;
+  /** When the hello was answered first, in this node's monotonic time. */
+  readonly openedMs: number;
   /** The hello that opened it: played back it gets the same answer and opens nothing. */
   readonly hello: string;
   readonly helloAnswer: string;
@@ -56,6 +58,8 @@ export interface Admitted {
   readonly from: NodeId;
   readonly session: Session;
   readonly sequence: number;
+  /** Since the oldest of its messages began: never less than the truth, but for how the two clocks tick. */
+  readonly ageMs: number;
 }
 
 export interface PeerGateOptions {
@@ -103,10 +107,10 @@ export class PeerGate {
 
   /** Who sent the request, or the answer that refuses it. */
   admit(auth: string, body: Uint8Array): Admitted | PeerResponse {
-    const { crypto } = this.#options;
+    const { crypto, clock } = this.#options;
     const fields = auth.split(".");
-    const [kind, , source = "", , sessionId = "", sequenceText = "", digest] = fields;
-    if (kind !== "q1" || fields.length !== 8) return this.#unauthorized("");
+    const [kind, , source = "", , sessionId = "", sequenceText = "", beganText, digest] = fields;
+    if (kind !== "q1" || fields.length !== 9) return this.#unauthorized("");
     const session = this.#used.get(sessionId) ?? this.#opened.get(sessionId);
     if (session === undefined) return this.#refuseUnknown(auth, fields);
     if (!auth.startsWith(session.prefix)) return this.#unauthorized(source);
@@ -117,10 +121,14 @@ export class PeerGate {
     if (bodyDigest(crypto, body) !== digest) return this.#unauthorized(source);
     const sequence = Number(sequenceText);
     if (!Number.isSafeInteger(sequence) || sequence < 1) return this.#unauthorized(source);
+    const beganMs = Number(beganText);
+    if (!Number.isSafeInteger(beganMs)) return this.#unauthorized(source);
     // A signed refusal would say "not executed" of a request whose first copy may be running: so this one is plain.
     if (!session.window.take(sequence)) return this.#plain(401);
     this.#use(session);
-    return { from: session.source, session, sequence };
+    // The caller counts from when it received the answer to its hello, so this is the age or more.
+    const ageMs = clock.monotonicMs() - session.openedMs - beganMs;
+    return { from: session.source, session, sequence, ageMs };
   }
 
   /** Signs the answer to a request that was let in. */
@@ -133,7 +141,7 @@ export class PeerGate {
   }
 
   #open(hello: string, keyId: string, source: NodeId, sourceNonce: Uint8Array): Session {
-    const { crypto, random, keyring, self } = this.#options;
+    const { crypto, random, clock, keyring, self } = this.#options;
     const targetNonce = random.bytes(NONCE_BYTES);
     const id = base64UrlEncode(random.bytes(NONCE_BYTES));
     const keys = deriveSessionKeys(crypto, keyring, {
@@ -154,6 +162,7 @@ export class PeerGate {
       prefix: `${joinFields("q1", keyId, source, self, id)}.`,
       keys,
       window: new ReplayWindow(),
+      openedMs: clock.monotonicMs(),
       hello,
       helloAnswer: sealHeader(crypto, key, helloAnswerContext(hello), header),
       lastUse: 0,

@@ -244,7 +244,8 @@ export class PeerLane {
     const batch: Batch = { messages, sentMs: nowMs };
     this.#batches.add(batch);
     this.#lastSentMs = nowMs;
-    caller.call(body, timeoutMs).then(
+    const beganMs = messages[0]?.queuedMs ?? nowMs;
+    caller.call(body, beganMs, timeoutMs).then(
       (answer) => this.#onAnswer(batch, answer),
       (error: unknown) => this.#onFailure(batch, asPeerError(error)),
     );

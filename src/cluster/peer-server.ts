@@ -3,12 +3,13 @@
  * them in order. No input makes it throw or answer 500.
  */
 import type { ClusterId, NodeId } from "../core/ids.ts";
+import { CLOCK_GAP_SHARE, MESSAGE_AGE_SHARE } from "../core/limits.ts";
 import type { Env } from "../env/env.ts";
 import type { PeerHandler, PeerResponse } from "../env/transport.ts";
 import type { Keyring } from "./keyring.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import { Answers } from "./peer-answers.ts";
-import { HELLO_PATH, MESSAGES_PATH } from "./peer-auth.ts";
+import { EXPIRED_STATUS, HELLO_PATH, MESSAGES_PATH } from "./peer-auth.ts";
 import {
   MESSAGE_KINDS,
   type MessageContext,
@@ -37,6 +38,8 @@ export interface PeerServerOptions {
   readonly clusterId: () => ClusterId | undefined;
   readonly keyring: Keyring;
   readonly handlers: MessageHandlers;
+  /** D: see MESSAGE_LIFE_MS. */
+  readonly messageLifeMs: number;
 }
 
 export function createPeerServer(options: PeerServerOptions): PeerHandler {
@@ -70,6 +73,11 @@ class PeerServer {
     if (path !== MESSAGES_PATH) return Promise.resolve(plain(404));
     const admitted = this.#gate.admit(auth, body);
     if ("status" in admitted) return Promise.resolve(admitted);
+    const life = admitted.ageMs / this.#options.messageLifeMs;
+    // A caller whose time runs so far ahead shows that this node was stopped, and nothing of the session's ages is true.
+    if (life > MESSAGE_AGE_SHARE || life < -CLOCK_GAP_SHARE) {
+      return Promise.resolve(this.#refuseLate(admitted));
+    }
     let request: DecodedRequest;
     try {
       request = decodeRequest(body);
@@ -88,11 +96,13 @@ class PeerServer {
   #run(admitted: Admitted, request: WireFields): Promise<PeerResponse> {
     const messages = request.length / 3;
     const answers = new Answers(messages);
+    const { env, messageLifeMs } = this.#options;
+    const diesMs = env.clock.monotonicMs() - Math.max(0, admitted.ageMs) + messageLifeMs;
     for (let index = 0; index < messages; index++) {
       const kind = request[3 * index] as number;
       const timeoutMs = request[3 * index + 1] as number;
       const fields = request[3 * index + 2] as WireFields;
-      this.#start(answers, index, kind, fields, { from: admitted.from, timeoutMs });
+      this.#start(answers, index, kind, fields, { from: admitted.from, timeoutMs, diesMs });
     }
     if (answers.missing === 0) return Promise.resolve(this.#answer(admitted, answers));
     return new Promise((resolve) => {
@@ -183,6 +193,15 @@ class PeerServer {
       });
     }
     return this.#refuseAll(admitted, 400, code, error instanceof Error ? error.message : "");
+  }
+
+  /** What it carries may be the last trace of a key that is reaped by now: it must not be taken in. */
+  #refuseLate(admitted: Admitted): PeerResponse {
+    if (this.#logLimiter.allow(admitted.from)) {
+      const ageMs = Math.round(admitted.ageMs);
+      this.#options.env.logger.warn("peer-message-late", { peer: admitted.from, ageMs });
+    }
+    return this.#refuseAll(admitted, EXPIRED_STATUS, "expired", "The message is too old");
   }
 
   #refuseCluster(admitted: Admitted, theirs: string, own: string): PeerResponse {

@@ -1,6 +1,7 @@
 /** The caller's side of peer authentication: it says hello, signs requests and believes no answer without a MAC. */
 import { base64UrlEncode } from "../core/bytes.ts";
 import type { NodeId } from "../core/ids.ts";
+import type { Clock } from "../env/clock.ts";
 import type { Crypto } from "../env/crypto.ts";
 import type { Random } from "../env/random.ts";
 import type { PeerResponse } from "../env/transport.ts";
@@ -26,6 +27,7 @@ import {
 
 /** What the caller and all its sessions share. */
 export interface CallerIdentity {
+  readonly clock: Clock;
   readonly crypto: Crypto;
   readonly random: Random;
   readonly keyring: Keyring;
@@ -83,6 +85,7 @@ export function readHelloAnswer(
   return new CallerSession(identity, target, hello.keyId, sessionId, keys);
 }
 
+/** A request as it leaves: never kept, for its age is told in the session's time. */
 export interface SignedRequest {
   readonly auth: string;
   readonly sequence: number;
@@ -96,6 +99,8 @@ export type AnswerVerdict = "answer" | "rehello" | "forged";
 
 export class CallerSession {
   readonly peer: NodeId;
+  /** When the answer to the hello came, in this node's monotonic time. */
+  readonly openedMs: number;
   readonly #crypto: Crypto;
   readonly #keys: SessionKeys;
   readonly #refusalKey: Uint8Array | undefined;
@@ -111,6 +116,7 @@ export class CallerSession {
     keys: SessionKeys,
   ) {
     this.peer = peer;
+    this.openedMs = identity.clock.monotonicMs();
     this.#crypto = identity.crypto;
     this.#keys = keys;
     this.#refusalKey = identity.keyring.find("peer-response", keyId)?.key;
@@ -118,9 +124,15 @@ export class CallerSession {
     this.#prefix = joinFields("q1", keyId, identity.self, peer, sessionId);
   }
 
-  sign(body: Uint8Array): SignedRequest {
+  /** `beganMs`: when the oldest message of the body began, in this node's monotonic time. */
+  sign(body: Uint8Array, beganMs: number): SignedRequest {
     const sequence = ++this.#sequence;
-    const header = joinFields(this.#prefix, String(sequence), bodyDigest(this.#crypto, body));
+    const header = joinFields(
+      this.#prefix,
+      String(sequence),
+      String(Math.floor(beganMs - this.openedMs)),
+      bodyDigest(this.#crypto, body),
+    );
     const context = requestContext(MESSAGES_PATH, body.length);
     return { auth: sealHeader(this.#crypto, this.#keys.request, context, header), sequence };
   }

@@ -62,6 +62,12 @@ export const EXPIRES_AT_MAX_MS = 2 ** 53 - 1;
 export const TOKEN_ENTRIES_MAX = 256;
 /** Bytes of a decoded token: servers take header lines of this size. Larger: 422. */
 export const TOKEN_BYTES_MAX = 8 * KIB;
+/** Keys that a session remembers. More: the least recently used one is forgotten, and with it what the session was promised. */
+export const SESSION_ENTRIES_MAX = 64;
+/** Bytes of a decoded session: 8 KiB as text, half of what servers take as headers. More: the least recently used keys go. */
+export const SESSION_BYTES_MAX = 6 * KIB;
+/** How long a session remembers a key that it does not use, in ms; far below the grace of tombstones. Then: forgotten. */
+export const SESSION_LIFE_MS = 3_600_000;
 
 // ---- placement and membership ------------------------------------------------------------------------------------
 
@@ -96,6 +102,23 @@ export const PEER_BODY_BYTES_MAX = 80 * MIB;
 export const RECORD_ALONE_BYTES = 256 * KIB;
 /** Values up to this many bytes are sent in answer to a digest read too: a second round trip would cost more. */
 export const DIGEST_INLINE_BYTES = KIB;
+/**
+ * D: how long a message between nodes, and whatever a node holds in memory of a record, may live. A copy that is older must
+ * be gone before its key can be reaped (design 7), so every request is given less time, and a receiver drops what comes
+ * later. Far below the grace of tombstones, above the longest request.
+ */
+export const MESSAGE_LIFE_MS = 60_000;
+/** The part of D at which receivers drop a message: the rest is for clocks that were stopped or do not tick alike. */
+export const MESSAGE_AGE_SHARE = 0.75;
+/** The part of D by which this node's wall and monotonic clocks may drift apart: beyond it counts as suspended. */
+export const CLOCK_GAP_SHARE = 0.125;
+/**
+ * Life of a session between two nodes: ages are told in its time, and two monotonic clocks that differ by 1,000 parts in a
+ * million (NTP slews up to 500) are 1.8 s apart after it. Then the next message says hello again.
+ */
+export const PEER_SESSION_LIFE_MS = 30 * 60_000;
+/** Longest `--request-timeout-ms`. Above: refused at start. */
+export const REQUEST_TIMEOUT_MAX_MS = 40_000;
 /** The least patience with a silent home before a stand-in is asked in addition, in ms. */
 export const STAND_IN_AFTER_MIN_MS = 150;
 
@@ -122,6 +145,15 @@ export const SCAN_SLICE_ROWS = 256;
 export const SCAN_ANSWER_BYTES_MAX = 16 * MIB;
 
 assert(COUNTER_MAX + 1 <= Number.MAX_SAFE_INTEGER, "counters must stay exact");
+assert(
+  REQUEST_TIMEOUT_MAX_MS < MESSAGE_LIFE_MS * MESSAGE_AGE_SHARE,
+  "no request may outlive a message",
+);
+assert(
+  (PEER_SESSION_LIFE_MS * 1_000) / 1_000_000 <
+    MESSAGE_LIFE_MS * (1 - MESSAGE_AGE_SHARE - CLOCK_GAP_SHARE),
+  "clocks must not differ by more than is spared for them",
+);
 assert(SIBLINGS_WARN < SIBLINGS_MAX, "the warning must come before the refusal");
 assert(VALUE_BYTES_MAX < RECORD_BYTES_MAX, "a value alone must fit a record");
 assert(VALUE_BYTES_MAX * 2 < BATCH_BYTES_MAX, "a batch must fit a value, base64 included");

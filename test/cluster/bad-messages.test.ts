@@ -27,7 +27,7 @@ describe("peer messages of the wrong shape", () => {
     const world = await formedWorld(3);
     const [node, other] = world.nodes;
     if (node === undefined || other === undefined) throw new Error("no nodes");
-    const context = { from: other.id, timeoutMs: 50 };
+    const context = { from: other.id, timeoutMs: 50, diesMs: Number.POSITIVE_INFINITY };
     const before = new Map(node.meta.values);
     const refused = new Map<string, number>();
     for (const [kind, handler] of Object.entries(node.cluster.handlers)) {

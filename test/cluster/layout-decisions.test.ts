@@ -37,7 +37,11 @@ async function ask(
   try {
     const handler = node.cluster.handlers[kind];
     if (handler === undefined) throw new Error("no handler");
-    return await handler(fields, { from, timeoutMs: 1_000 });
+    return await handler(fields, {
+      from,
+      timeoutMs: 1_000,
+      diesMs: Number.POSITIVE_INFINITY,
+    });
   } catch (error) {
     if (error instanceof PeerError) return error.code;
     throw error;

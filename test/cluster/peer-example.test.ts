@@ -22,7 +22,8 @@ function countingRandom(start: number): Random {
 function example(): Readonly<Record<string, string>> {
   const secret = Uint8Array.from({ length: 32 }, (_, i) => i);
   const keyring = new Keyring(systemCrypto, [secret]);
-  const alice = { crypto: systemCrypto, random: countingRandom(0xa0), keyring, self: ALICE };
+  const clock = new VirtualClock();
+  const alice = { clock, crypto: systemCrypto, random: countingRandom(0xa0), keyring, self: ALICE };
   const gate = new PeerGate({
     crypto: systemCrypto,
     random: countingRandom(0xb0),
@@ -35,11 +36,11 @@ function example(): Readonly<Record<string, string>> {
   const helloAnswer = gate.hello(hello.auth);
   const session = readHelloAnswer(alice, hello, helloAnswer) as CallerSession;
   const body = encodeRequest(CLUSTER, [1, 250, [7, new Uint8Array([1, 2])]], 60);
-  const request = session.sign(body);
+  const request = session.sign(body, clock.monotonicMs());
   const admitted = gate.admit(request.auth, body) as Admitted;
   const answer = gate.answer(admitted, 200, encodeAnswer([0, [42]], 60));
   expect(session.verify(request, answer)).toBe("answer");
-  const lost = session.sign(body);
+  const lost = session.sign(body, clock.monotonicMs());
   const restarted = new PeerGate({
     crypto: systemCrypto,
     random: countingRandom(0xc0),

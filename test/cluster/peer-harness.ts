@@ -6,6 +6,7 @@ import type { MessageHandlers } from "../../src/cluster/peer-channel.ts";
 import { PeerClient } from "../../src/cluster/peer-client.ts";
 import { createPeerServer } from "../../src/cluster/peer-server.ts";
 import { type ClusterId, type NodeId, parseClusterId, parseNodeId } from "../../src/core/ids.ts";
+import { MESSAGE_LIFE_MS } from "../../src/core/limits.ts";
 import type { Clock } from "../../src/env/clock.ts";
 import type { Env } from "../../src/env/env.ts";
 import type { LogFields, Logger } from "../../src/env/logger.ts";
@@ -133,7 +134,13 @@ export function makeNode(options: {
   };
   const keyring = new Keyring(systemCrypto, options.secrets ?? [SECRET]);
   const clusterId = options.clusterId === undefined ? CLUSTER : options.clusterId;
-  const identity = { env, self: id, clusterId: () => clusterId ?? undefined, keyring };
+  const identity = {
+    env,
+    self: id,
+    clusterId: () => clusterId ?? undefined,
+    keyring,
+    messageLifeMs: MESSAGE_LIFE_MS,
+  };
   const handle = createPeerServer({ ...identity, handlers: options.handlers ?? {} });
   wire.handlers.set(urlOf(id), handle);
   const client = new PeerClient({

@@ -10,6 +10,7 @@ import { decodeAnswer, encodeRequest } from "../../src/cluster/peer-codec.ts";
 import { type CallerSession, makeHello, readHelloAnswer } from "../../src/cluster/peer-sessions.ts";
 import { BadMessageError } from "../../src/cluster/wire-read.ts";
 import { parseClusterId } from "../../src/core/ids.ts";
+import { MESSAGE_LIFE_MS } from "../../src/core/limits.ts";
 import type { PeerResponse } from "../../src/env/transport.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { ALICE, BOB, CLUSTER, makeNode, type TestNode, TestWire } from "./peer-harness.ts";
@@ -26,6 +27,7 @@ async function server(
   const bob = makeNode({ id: BOB, clock, wire, handlers, ...options });
   const alice = makeNode({ id: ALICE, clock, wire });
   const identity = {
+    clock,
     crypto: alice.env.crypto,
     random: alice.env.random,
     keyring: alice.keyring,
@@ -41,7 +43,7 @@ async function server(
   return {
     bob,
     post: async (body) => {
-      const request = session.sign(body);
+      const request = session.sign(body, clock.monotonicMs());
       const response = await bob.handle({ path: "/peer/v1/messages", auth: request.auth, body });
       // Whatever the body was: an answer to someone with the secret is authenticated.
       expect(session.verify(request, response)).toBe("answer");
@@ -106,7 +108,7 @@ describe("peer server", () => {
     expect(bob.logger.count("peer-handler-failed")).toBe(2);
   });
 
-  test("tells handlers who sent the message and how much time is left", async () => {
+  test("tells handlers who sent the message, how much time is left and when it dies", async () => {
     const seen: unknown[] = [];
     const { post } = await server({
       write: (fields, context) => {
@@ -115,7 +117,7 @@ describe("peer server", () => {
       },
     });
     await post(request([1, 250, ["x"]]));
-    expect(seen).toEqual([["x"], { from: ALICE, timeoutMs: 250 }]);
+    expect(seen).toEqual([["x"], { from: ALICE, timeoutMs: 250, diesMs: MESSAGE_LIFE_MS }]);
   });
 
   test("a failed handler leaves its caller in doubt, a refusal does not", async () => {
@@ -232,7 +234,7 @@ describe("peer server", () => {
       ["/peer/v1/hello", "", new Uint8Array(1), 400],
       ["/peer/v1/hello", "h1.....", empty, 401],
       ["/peer/v1/messages", "", empty, 401],
-      ["/peer/v1/messages", "q1.a.b.c.d.e.f.g", empty, 401],
+      ["/peer/v1/messages", "q1.a.b.c.d.e.f.g.h", empty, 401],
       ["/peer/v1/messages", "\u00ff".repeat(5_000), empty, 401],
     ] as const) {
       const response = await bob.handle({ path, auth, body });

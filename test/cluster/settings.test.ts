@@ -89,7 +89,7 @@ describe("namespace settings", () => {
     const node = nodeAt(world, 0);
     await world.settle(node.cluster.settings.set(DEFAULT, withTtl(node, 60)));
     const late = [DEFAULT, 5, node.id, 0, 2, 999, 100, null, false];
-    const context = { from: nodeAt(world, 1).id, timeoutMs: 100 };
+    const context = { from: nodeAt(world, 1).id, timeoutMs: 100, diesMs: Number.POSITIVE_INFINITY };
     expect(await node.cluster.handlers.settings?.([[late], 0, 0], context)).toEqual([[]]);
     expect(node.cluster.settings.get(DEFAULT).defaultTtlSeconds).toBe(60);
   });

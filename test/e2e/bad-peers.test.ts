@@ -51,7 +51,7 @@ async function callerWith(secret: Uint8Array): Promise<PeerCaller> {
   const keyring = new Keyring(env.crypto, [secret]);
   return new PeerCaller({
     env,
-    identity: { crypto: env.crypto, random: env.random, keyring, self: STRANGER },
+    identity: { clock: env.clock, crypto: env.crypto, random: env.random, keyring, self: STRANGER },
     stats: newPeerStats(),
     target: null,
     addressOf: () => cluster.peerUrlOf(0),
@@ -121,7 +121,7 @@ describe("the peer listener", () => {
       ["bytes after the end", Uint8Array.from([...valid, 0xc0])],
       ["noise", new Uint8Array(randomBytes(5_000))],
     ] as const) {
-      const answer = await caller.call(body, ANSWER_MS);
+      const answer = await caller.call(body, 0, ANSWER_MS);
       expect([what, answer.status]).toEqual([what, 400]);
     }
     await untilLogged(cluster.node(0), "peer-message-unreadable");
@@ -130,7 +130,7 @@ describe("the peer listener", () => {
 
   test("does not answer a caller with another secret", async () => {
     const caller = await callerWith(new Uint8Array(randomBytes(32)));
-    const refused = await caller.call(new Uint8Array(0), ANSWER_MS).then(
+    const refused = await caller.call(new Uint8Array(0), 0, ANSWER_MS).then(
       () => "answered",
       (error: unknown) => String(error),
     );

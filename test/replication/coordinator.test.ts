@@ -158,7 +158,11 @@ describe("layouts", () => {
     const from = cluster.node(2).id;
     const newer = (replication.membership.layout()?.version ?? 0) + 1;
     const read = Promise.resolve(
-      handlers.read?.(encodeRead(newer, cluster.key("k"), 0), { from, timeoutMs: 1_000 }),
+      handlers.read?.(encodeRead(newer, cluster.key("k"), 0), {
+        from,
+        timeoutMs: 1_000,
+        diesMs: Number.POSITIVE_INFINITY,
+      }),
     );
     await expect(cluster.settle(read)).rejects.toThrow("Cannot find layout");
     expect(asked).toEqual([from]);

@@ -309,7 +309,9 @@ export class ClusterWorld {
     if (handler === undefined) return new PeerError("refused", "unknown_kind", kind);
     try {
       const fields = decode(request) as WireFields;
-      return decode(encode(await handler(fields, { from, timeoutMs }))) as WireFields;
+      return decode(
+        encode(await handler(fields, { from, timeoutMs, diesMs: Number.POSITIVE_INFINITY })),
+      ) as WireFields;
     } catch (error) {
       if (error instanceof PeerError) return error;
       this.faults.push(error);

@@ -400,7 +400,7 @@ export class ReplicationCluster {
     if (fate === "silence") return late();
     const handler = this.nodes.find((node) => node.id === to)?.handlers[kind];
     if (handler === undefined) throw new PeerError("refused", "unknown_kind", kind);
-    const answer = await handler(fields, { from, timeoutMs });
+    const answer = await handler(fields, { from, timeoutMs, diesMs: Number.POSITIVE_INFINITY });
     return fate === "lose-answer" ? late() : answer;
   }
 }
