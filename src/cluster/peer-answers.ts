@@ -40,10 +40,10 @@ export class Answers {
   }
 
   /**
-   * About how many bytes the answers take. What would make them exceed a body is refused first: many large records may
-   * be asked for at once. Only large answers are, since those are reads: the small answer to a write says that it is done.
+   * Refuses what would make the answers exceed a body: many large records may be asked for at once. Only large answers
+   * are refused, since those are reads: the small answer to a write says that it is done.
    */
-  fitBytes(): number {
+  fit(): void {
     let bytes = 64;
     for (let index = 0; index < this.count; index++) {
       const answerBytes = estimateWireBytes(this.flat[2 * index + 1] as WireFields);
@@ -51,6 +51,5 @@ export class Answers {
       if (fits || answerBytes <= RECORD_ALONE_BYTES) bytes += answerBytes + 1;
       else this.refuse(index, "answer_too_large", "The answers together exceed one body");
     }
-    return bytes;
   }
 }

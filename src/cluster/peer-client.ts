@@ -145,7 +145,7 @@ export class PeerClient implements PeerChannel {
     const clusterId = this.#options.clusterId() ?? "";
     let answer: Awaited<ReturnType<PeerCaller["call"]>>;
     try {
-      const body = encodeRequest(clusterId, [number, leftMs, fields], bytes);
+      const body = encodeRequest(clusterId, [number, leftMs, fields]);
       answer = await caller.call(body, queuedMs, leftMs);
     } catch (error) {
       throw asPeerError(error);

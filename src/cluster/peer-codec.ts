@@ -6,10 +6,10 @@
  *
  * Flat on purpose: a nested array for each message would be one more allocation on both sides of every operation.
  */
-import { Decoder, Encoder, type ExtensionCodecType } from "@msgpack/msgpack";
 import { FormatError } from "../core/errors.ts";
 import { PEER_BODY_BYTES_MAX } from "../core/limits.ts";
-import { checkStructure } from "./msgpack-structure.ts";
+import { MsgpackReader, type ReadLimits } from "./msgpack-reader.ts";
+import { MsgpackWriter } from "./msgpack-writer.ts";
 import type { WireFields, WireValue } from "./peer-channel.ts";
 
 /** The version of the envelope. A receiver refuses another one with `unsupported_version`. */
@@ -19,32 +19,16 @@ const ENVELOPE_VERSION = 1;
 export const PEER_BATCH_MESSAGES_MAX = 1_024;
 /** One message: the largest body but for the envelope. The peer's listener would refuse more without an answer. */
 export const PEER_MESSAGE_BYTES_MAX = PEER_BODY_BYTES_MAX - (1 << 16);
-/** Values in one body, containers included. Each takes at least one byte; decoded it takes some tens. */
-const ELEMENTS_MAX = 1 << 20;
 /** Containers inside containers; the envelope itself is one. */
 const DEPTH_MAX = 16;
-/** Names, metadata, addresses and problem texts are strings; whatever is larger travels as bytes. */
-const STRING_BYTES_MAX = 1 << 20;
-const MAP_ENTRIES_MAX = 1 << 16;
-/** Above this an encoder of its own is used once, so that the shared one does not keep the memory. */
-const SHARED_ENCODER_BYTES_MAX = 2 << 20;
-
-const NO_EXTENSIONS: ExtensionCodecType<undefined> = {
-  tryToEncode: () => null,
-  decode: () => {
-    throw new FormatError("Cannot decode MessagePack: extension types are not used here");
-  },
+const READ_LIMITS: ReadLimits = {
+  elementsMax: 1 << 20,
+  depthMax: DEPTH_MAX,
+  // Names, metadata, addresses and problem texts are strings; whatever is larger travels as bytes.
+  textBytesMax: 1 << 20,
 };
-// Both keep state only during a call, and no call is suspended: one of each serves every node of the process.
-const sharedEncoder = new Encoder({ extensionCodec: NO_EXTENSIONS, maxDepth: DEPTH_MAX });
-const sharedDecoder = new Decoder({
-  extensionCodec: NO_EXTENSIONS,
-  maxStrLength: STRING_BYTES_MAX,
-  maxBinLength: PEER_BODY_BYTES_MAX,
-  maxArrayLength: ELEMENTS_MAX,
-  maxMapLength: MAP_ENTRIES_MAX,
-  maxExtLength: 0,
-});
+// It keeps state only during a call, and no call is suspended: one serves every node of the process.
+const writer = new MsgpackWriter(DEPTH_MAX);
 
 /** About how many bytes the value takes when encoded: for queue limits and buffer sizes, not exact. */
 export function estimateWireBytes(value: WireValue): number {
@@ -63,29 +47,32 @@ export function estimateWireBytes(value: WireValue): number {
   return bytes;
 }
 
-/** @throws Error when the value is nested deeper than the protocol allows or is no WireValue: a bug of the sender. */
-function encode(value: WireFields, estimatedBytes: number): Uint8Array {
-  if (estimatedBytes <= SHARED_ENCODER_BYTES_MAX) return sharedEncoder.encode(value);
-  const encoder = new Encoder({
-    extensionCodec: NO_EXTENSIONS,
-    maxDepth: DEPTH_MAX,
-    initialBufferSize: estimatedBytes + 1_024,
-  });
-  return encoder.encodeSharedRef(value);
+/**
+ * `flat` is what follows the cluster id: (kind, timeoutMs, fields) of one message after another.
+ * @throws AssertionError when a value is nested deeper than the protocol allows or is no WireValue: a bug of the sender.
+ */
+export function encodeRequest(clusterId: string, flat: WireFields): Uint8Array {
+  writer.start();
+  writer.arrayHead(2 + flat.length);
+  writer.integer(ENVELOPE_VERSION);
+  writer.value(clusterId);
+  for (let at = 0; at < flat.length; at++) writer.value(flat[at] as WireValue, 1);
+  return writer.finish();
 }
 
-/** `flat` is what follows the cluster id: (kind, timeoutMs, fields) of one message after another. */
-export function encodeRequest(
-  clusterId: string,
-  flat: WireFields,
-  estimatedBytes: number,
-): Uint8Array {
-  return encode([ENVELOPE_VERSION, clusterId, ...flat], estimatedBytes);
-}
-
-/** `flat` is what follows the version: (0, fields) or (1, [code, message, detail]) of one answer after another. */
-export function encodeAnswer(flat: WireFields, estimatedBytes: number): Uint8Array {
-  return encode([ENVELOPE_VERSION, ...flat], estimatedBytes);
+/**
+ * `flat` is what follows the version: (0, fields) or (1, [code, message, detail]) of one answer after another.
+ * @throws AssertionError as encodeRequest.
+ */
+export function encodeAnswer(flat: WireFields): Uint8Array {
+  writer.start();
+  writer.arrayHead(1 + flat.length);
+  writer.integer(ENVELOPE_VERSION);
+  for (let at = 0; at < flat.length; at += 2) {
+    writer.value(flat[at] as WireValue, 1);
+    writer.repeatable(flat[at + 1] as WireValue, 1);
+  }
+  return writer.finish();
 }
 
 /** Message i is at 3i: its kind (an integer), its timeoutMs (an integer of 0 or more) and its fields (an array). */
@@ -99,19 +86,25 @@ export interface DecodedRequest {
  * @throws UnsupportedVersionError when the envelope is another version's, FormatError for everything else.
  */
 export function decodeRequest(body: Uint8Array): DecodedRequest {
-  const envelope = decodeEnvelope(body);
-  const clusterId = envelope[1];
+  const reader = new MsgpackReader(body, READ_LIMITS);
+  const left = openEnvelope(reader) - 1;
+  const clusterId = reader.value(1);
   if (typeof clusterId !== "string") throw new FormatError("Cannot read request: no cluster id");
-  const flat = envelope.slice(2);
-  if (flat.length % 3 !== 0) throw new FormatError("Cannot read request: half a message");
-  if (flat.length > 3 * PEER_BATCH_MESSAGES_MAX) {
+  if (left % 3 !== 0) throw new FormatError("Cannot read request: half a message");
+  if (left > 3 * PEER_BATCH_MESSAGES_MAX) {
     throw new FormatError(`Cannot read request: more than ${PEER_BATCH_MESSAGES_MAX} messages`);
   }
-  for (let at = 0; at < flat.length; at += 3) {
-    if (!isCount(flat[at]) || !isCount(flat[at + 1]) || !Array.isArray(flat[at + 2])) {
+  const flat: WireValue[] = [];
+  for (let at = 0; at < left; at += 3) {
+    const kind = reader.value(1);
+    const timeoutMs = reader.value(1);
+    const fields = reader.value(1);
+    if (!isCount(kind) || !isCount(timeoutMs) || !Array.isArray(fields)) {
       throw new FormatError(`Cannot read request: message ${at / 3} has the wrong shape`);
     }
+    flat.push(kind, timeoutMs, fields);
   }
+  reader.expectEnd();
   return { clusterId, flat };
 }
 
@@ -120,18 +113,22 @@ export function decodeRequest(body: Uint8Array): DecodedRequest {
  * @throws FormatError unless it holds exactly `messages` answers.
  */
 export function decodeAnswer(body: Uint8Array, messages: number): WireFields {
-  const flat = decodeEnvelope(body).slice(1);
-  if (flat.length !== 2 * messages) {
-    throw new FormatError(`Cannot read answer: want ${messages} answers, got ${flat.length / 2}`);
+  const reader = new MsgpackReader(body, READ_LIMITS);
+  const left = openEnvelope(reader);
+  if (left !== 2 * messages) {
+    throw new FormatError(`Cannot read answer: want ${messages} answers, got ${left / 2}`);
   }
-  for (let at = 0; at < flat.length; at += 2) {
-    const fields = flat[at + 1];
+  const flat: WireValue[] = [];
+  for (let at = 0; at < left; at += 2) {
+    const mark = reader.value(1);
+    const fields = reader.repeatable(1);
     if (!Array.isArray(fields)) throw new FormatError(`Cannot read answer ${at / 2}: no fields`);
-    if (flat[at] === 0) continue;
-    if (flat[at] !== 1 || typeof fields[0] !== "string" || typeof fields[1] !== "string") {
+    if (mark !== 0 && (mark !== 1 || !isText(fields[0]) || !isText(fields[1]))) {
       throw new FormatError(`Cannot read answer ${at / 2}: neither fields nor a refusal`);
     }
+    flat.push(mark, fields);
   }
+  reader.expectEnd();
   return flat;
 }
 
@@ -140,31 +137,33 @@ export class UnsupportedVersionError extends Error {
   override readonly name = "UnsupportedVersionError";
 }
 
-function decodeEnvelope(body: Uint8Array): WireFields {
-  const value = decodeWire(body);
-  if (!Array.isArray(value)) throw new FormatError("Cannot read envelope: not an array");
-  if (value[0] !== ENVELOPE_VERSION) {
+/** Reads the version and returns how many values follow. */
+function openEnvelope(reader: MsgpackReader): number {
+  const length = reader.arrayHead();
+  const version = length === 0 ? null : reader.value(1);
+  if (version !== ENVELOPE_VERSION) {
     throw new UnsupportedVersionError(
-      `Cannot read envelope, this node speaks version ${ENVELOPE_VERSION}: ${String(value[0])}`,
+      `Cannot read envelope, this node speaks version ${ENVELOPE_VERSION}: ${String(version)}`,
     );
   }
-  return value;
+  return length - 1;
 }
 
 function isCount(value: WireValue | undefined): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+function isText(value: WireValue | undefined): boolean {
+  return typeof value === "string";
+}
+
 /**
- * Decodes one MessagePack value. The structure is checked first, because the decoder allocates an array as soon as it
- * has read its length: five hostile bytes cost 268 MB, and nested arrays get past a limit for each of them.
+ * Decodes one MessagePack value.
  * @throws FormatError for whatever is not exactly one well-formed value within the limits.
  */
 export function decodeWire(bytes: Uint8Array): WireValue {
-  checkStructure(bytes, ELEMENTS_MAX, DEPTH_MAX);
-  try {
-    return sharedDecoder.decode(bytes) as WireValue;
-  } catch (cause) {
-    throw new FormatError(`Cannot decode MessagePack: ${String(cause)}`, { cause });
-  }
+  const reader = new MsgpackReader(bytes, READ_LIMITS);
+  const value = reader.value(0);
+  reader.expectEnd();
+  return value;
 }

@@ -224,17 +224,15 @@ export class PeerLane {
   #dispatch(messages: readonly PendingMessage[], nowMs: number): void {
     const { caller, clusterId, stats } = this.#options;
     const flat: WireValue[] = [];
-    let bytes = 64;
     let timeoutMs = 0;
-    for (const { kind, fields, bytes: messageBytes, deadlineMs } of messages) {
+    for (const { kind, fields, deadlineMs } of messages) {
       const leftMs = Math.ceil(deadlineMs - nowMs);
       flat.push(kind, leftMs, fields);
-      bytes += messageBytes;
       if (leftMs > timeoutMs) timeoutMs = leftMs;
     }
     let body: Uint8Array;
     try {
-      body = encodeRequest(clusterId() ?? "", flat, bytes);
+      body = encodeRequest(clusterId() ?? "", flat);
     } catch (cause) {
       const error = new PeerError("unreachable", "unencodable", String(cause), { cause });
       for (const message of messages) fail(message, error);

@@ -170,15 +170,16 @@ class PeerServer {
 
   #answer(admitted: Admitted, answers: Answers): PeerResponse {
     let body: Uint8Array;
+    answers.fit();
     try {
-      body = encodeAnswer(answers.flat, answers.fitBytes());
+      body = encodeAnswer(answers.flat);
     } catch (error) {
       // One handler's answer cannot be encoded, and nobody knows whose: a bug like any other of a handler.
       this.#options.env.logger.error("peer-answer-unencodable", { error: describe(error) });
       for (let index = 0; index < answers.count; index++) {
         answers.refuse(index, "internal", "An answer could not be encoded");
       }
-      body = encodeAnswer(answers.flat, answers.fitBytes());
+      body = encodeAnswer(answers.flat);
     }
     return this.#gate.answer(admitted, 200, body);
   }
@@ -218,7 +219,7 @@ class PeerServer {
   #refuseAll(admitted: Admitted, status: number, code: string, message: string): PeerResponse {
     const answers = new Answers(1);
     answers.refuse(0, code, message);
-    return this.#gate.answer(admitted, status, encodeAnswer(answers.flat, answers.fitBytes()));
+    return this.#gate.answer(admitted, status, encodeAnswer(answers.flat));
   }
 }
 

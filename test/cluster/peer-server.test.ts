@@ -53,7 +53,7 @@ async function server(
 }
 
 function request(...messages: readonly (readonly [number, number, WireFields])[]): Uint8Array {
-  return encodeRequest(CLUSTER, messages.flat(), 1_000);
+  return encodeRequest(CLUSTER, messages.flat());
 }
 
 /** The codes of the answers, or "ok". */
@@ -177,13 +177,13 @@ describe("peer server", () => {
       return [];
     };
     const { bob, post } = await server({ write });
-    const response = await post(encodeRequest(OTHER_CLUSTER, [1, 100, []], 100));
+    const response = await post(encodeRequest(OTHER_CLUSTER, [1, 100, []]));
     expect([response.status, codes(response, 1), calls]).toEqual([421, ["wrong_cluster"], 0]);
     expect(bob.logger.count("peer-of-another-cluster")).toBe(1);
     // Before it has joined, a node belongs to none: it may ask, and be asked.
-    await post(encodeRequest("", [1, 100, []], 100));
+    await post(encodeRequest("", [1, 100, []]));
     const joining = await server({ write }, { clusterId: null });
-    await joining.post(encodeRequest(OTHER_CLUSTER, [1, 100, []], 100));
+    await joining.post(encodeRequest(OTHER_CLUSTER, [1, 100, []]));
     expect(calls).toBe(2);
   });
 
