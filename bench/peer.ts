@@ -29,7 +29,7 @@ const env: Env = {
   clock: systemClock,
   random: createSystemRandom(),
   crypto: systemCrypto,
-  hasher: { hash64: () => ({ hi: 0, lo: 0 }) },
+  hasher: { hash64: () => ({ hi: 0, lo: 0 }), hash128: () => new Uint8Array(16) },
   logger: { debug: silent, info: silent, warn: console.warn, error: console.error },
   transport,
   failStop: (reason) => {

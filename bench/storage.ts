@@ -17,7 +17,7 @@ import { createSystemRandom } from "../runtimes/shared/system-random.ts";
 import { utf8Encode } from "../src/core/bytes.ts";
 import type { Hasher } from "../src/core/hasher.ts";
 import { parseNamespaceId } from "../src/core/ids.ts";
-import { type Key, makeKey, partitionOf } from "../src/core/key.ts";
+import { type Key, makeKey } from "../src/core/key.ts";
 import { CACHE_BYTES_DEFAULT } from "../src/core/limits.ts";
 import type { CausalRecord } from "../src/core/version.ts";
 import { openSqliteDisk, type SqliteDisk } from "../src/storage/sqlite-disk.ts";
@@ -26,7 +26,6 @@ import { systemDriver } from "../test/support/sqlite-drivers.ts";
 
 const VALUE_BYTES = 100;
 const NAMESPACE = parseNamespaceId(1);
-const PARTITIONS = 1024;
 
 const { values: options } = parseArgs({
   options: { rows: { type: "string", default: "100000" }, directory: { type: "string" } },
@@ -91,6 +90,7 @@ function openStore(file: string): { store: Store; disk: SqliteDisk } {
       throw new Error(reason, { cause });
     },
     cacheBytes: CACHE_BYTES_DEFAULT,
+    digestKey: new Uint8Array(32),
   });
   return { store: opened, disk };
 }
@@ -121,7 +121,7 @@ async function writeRows(
       const key = keyOf(pick(i));
       const record = recordOf(hasher, first + i + 1);
       const minted = { actor: store.actorId, epoch: 1, counter: first + i + 1 };
-      sequence = store.write(key, partitionOf(key.hash, PARTITIONS), record, minted);
+      sequence = store.write(key, record, minted);
     }
     await store.whenDurable(sequence);
     worstMs = Math.max(worstMs, performance.now() - turnStart);

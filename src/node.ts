@@ -147,6 +147,7 @@ interface Parts {
 /** Store, peer client and cluster know each other only through the functions given here. */
 function assemble(options: NodeOptions): Parts {
   const { config, env, data } = options;
+  const keyring = new Keyring(env.crypto, config.secrets);
   const store = Store.open({
     disk: data.disk,
     clock: env.clock,
@@ -155,8 +156,8 @@ function assemble(options: NodeOptions): Parts {
     logger: env.logger,
     failStop: env.failStop,
     cacheBytes: config.cacheBytes,
+    digestKey: keyring.active("row-digest").key,
   });
-  const keyring = new Keyring(env.crypto, config.secrets);
   const client = new PeerClient({
     env,
     self: data.nodeId,
@@ -210,7 +211,6 @@ function replicationOf(
       store,
       clock,
       hasher: env.hasher,
-      partitions: () => cluster.layout()?.partitions ?? config.partitions,
       beforeOverwrite: (key) => doubt.beforeOverwrite(key),
     }),
     clock,

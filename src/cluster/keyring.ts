@@ -2,7 +2,13 @@ import { byteString, bytesToHex, utf8Encode } from "../core/bytes.ts";
 import type { Crypto } from "../env/crypto.ts";
 
 /** What a key is for. Each has a key of its own, so that a token of one kind is never valid as another. */
-export type KeyPurpose = "peer-request" | "peer-response" | "context" | "cursor" | "session";
+export type KeyPurpose =
+  | "peer-request"
+  | "peer-response"
+  | "context"
+  | "cursor"
+  | "session"
+  | "row-digest";
 
 export interface NamedKey {
   /** 12 lower-case hex digits: tells keys of a ring apart, says nothing about the secret. */
@@ -23,6 +29,7 @@ const PURPOSES: readonly KeyPurpose[] = [
   "context",
   "cursor",
   "session",
+  "row-digest",
 ];
 
 /**

@@ -27,6 +27,15 @@ export function makeKey(hasher: Hasher, namespace: NamespaceId, text: string): K
   return { namespace, text, bytes, hash: hasher.hash64(hashed), id: `${namespace}/${text}` };
 }
 
+const TWO_POW_20 = 2 ** 20;
+/** Places on the ring: the top 52 bits of a key's hash, which a number holds exactly. */
+export const RING_PLACES = 2 ** 52;
+
+/** Where the hash stands on the ring: its top 52 bits. Partition p of Q is [p * RING_PLACES / Q, (p + 1) * RING_PLACES / Q). */
+export function placeOf(hash: Hash64): number {
+  return hash.hi * TWO_POW_20 + (hash.lo >>> 12);
+}
+
 /** The top log2(Q) bits of the hash: the ring is cut into Q equal parts. REQUIRES: Q is a power of two, 16 to 16384. */
 export function partitionOf(hash: Hash64, partitions: number): PartitionId {
   return (hash.hi >>> (32 - (31 - Math.clz32(partitions)))) as PartitionId;

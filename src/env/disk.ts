@@ -16,13 +16,14 @@ export interface DiskRow {
   readonly namespace: number;
   /** UTF-8 bytes of the key; ordered bytewise. */
   readonly key: Uint8Array;
-  readonly partition: number;
+  /** Where the key stands on the ring (core/key.ts placeOf): a function of namespace and key, so it never changes. */
+  readonly place: number;
   /** Per-database change number, rising with each write. */
   readonly sequence: number;
   readonly minted: Minted | null;
   /** Record without values, beginning with its version byte (docs/storage-format.md). */
   readonly head: Uint8Array;
-  /** Checksum over namespace, key, partition, sequence, minted and head: 8 bytes. A rotten `minted` would reuse dots. */
+  /** Checksum over namespace, key, place, sequence, minted and head: 8 bytes. A rotten `minted` would reuse dots. */
   readonly headSum: Uint8Array;
   /** The values of the siblings, one after another. */
   readonly body: Uint8Array;
@@ -39,6 +40,35 @@ export interface DiskScan {
   readonly end: Uint8Array | null;
   readonly reverse: boolean;
   readonly limit: number;
+}
+
+/** The row from which a scan in the order of places goes on, exclusive. */
+export interface PlaceCursor {
+  readonly place: number;
+  readonly namespace: number;
+  readonly keyBytes: Uint8Array;
+}
+
+/** Rows with from <= place < to, after the cursor, in the order (place, namespace, key). */
+export interface PlaceScan {
+  readonly from: number;
+  readonly to: number;
+  readonly after: PlaceCursor | null;
+  readonly limit: number;
+}
+
+/** A row that is kept apart from the node's own: one for each (namespace, key, shelf). */
+export interface AsideRow extends DiskRow {
+  /** ASCII: what it is kept for. */
+  readonly shelf: string;
+  /** The owner's, opaque. The checksum covers shelf and note too. */
+  readonly note: Uint8Array;
+}
+
+export interface AsideUsage {
+  readonly rows: number;
+  /** Of heads, bodies and notes. */
+  readonly bytes: number;
 }
 
 /** The write failed because there is no room: the transaction can be rolled back cleanly and the node goes on. */
@@ -62,14 +92,25 @@ export interface Disk {
   get(namespace: number, key: Uint8Array): DiskRow | undefined;
   /**
    * Inserts or replaces. REQUIRES an open transaction. The disk keeps the arrays: do not change them afterwards.
-   * `replacedBytes` is what the row replaces, head and body together, for a caller who has it in memory; without it the
-   * disk looks for itself.
+   * `replacedBytes` is what the row replaces, head and body together, or null for nothing, when the caller knows; without it
+   * the disk looks for itself.
    */
-  put(row: DiskRow, replacedBytes?: number): void;
+  put(row: DiskRow, replacedBytes?: number | null): void;
   delete(namespace: number, key: Uint8Array): void;
   /** In key order (bytewise), at most `limit`. */
   scan(range: DiskScan): DiskRowHead[];
-  /** Number of rows and the bytes of heads and bodies, exact, O(1) after opening. */
+  /** Through the index on `place`. */
+  scanPlaces(scan: PlaceScan): DiskRowHead[];
+  /** Inserts or replaces. REQUIRES an open transaction. The disk keeps the arrays. */
+  putAside(row: AsideRow): void;
+  deleteAside(shelf: string, namespace: number, key: Uint8Array): void;
+  /** All shelves' rows of the key, in the order of shelves. */
+  asides(namespace: number, key: Uint8Array): AsideRow[];
+  /** Rows of one shelf after the cursor, in the order (place, namespace, key). */
+  scanAside(shelf: string, after: PlaceCursor | null, limit: number): AsideRow[];
+  /** By shelf, exact, O(1) after opening; a shelf without rows is not in it. */
+  asideUsage(): ReadonlyMap<string, AsideUsage>;
+  /** Number of rows and the bytes of heads and bodies, exact, O(1) after opening; without what is kept aside. */
   usage(): { readonly rows: number; readonly bytes: number };
   /** The highest sequence ever committed, 0 for a new database. */
   lastSequence(): number;

@@ -4,7 +4,7 @@
  */
 import type { HybridClock } from "../core/clock.ts";
 import type { Hasher } from "../core/hasher.ts";
-import { type Key, partitionOf } from "../core/key.ts";
+import type { Key } from "../core/key.ts";
 import { RECORD_BYTES_MAX, SIBLINGS_MAX } from "../core/limits.ts";
 import { decideDot, mintedAfterReplication } from "../core/mint.ts";
 import {
@@ -49,22 +49,18 @@ export class Replica {
   readonly #store: RecordStore;
   readonly #clock: HybridClock;
   readonly #hasher: Hasher;
-  readonly #partitions: () => number;
   readonly #beforeOverwrite: (key: Key) => void;
 
   constructor(parts: {
     readonly store: RecordStore;
     readonly clock: HybridClock;
     readonly hasher: Hasher;
-    /** Q of the adopted layout. */
-    readonly partitions: () => number;
     /** Called before an unreadable row is written anew: from then on it must not be trusted (doubt.ts). */
     readonly beforeOverwrite: (key: Key) => void;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#hasher = parts.hasher;
-    this.#partitions = parts.partitions;
     this.#beforeOverwrite = parts.beforeOverwrite;
   }
 
@@ -101,16 +97,11 @@ export class Replica {
         record.siblings.length > SIBLINGS_MAX || recordBytes(record) > RECORD_BYTES_MAX;
       if (tooMany) return { status: "too-many-siblings", siblings: record.siblings.length };
     }
-    const sequence = this.#store.write(
-      put.key,
-      partitionOf(put.key.hash, this.#partitions()),
-      record,
-      {
-        actor: dot.actor,
-        epoch: dot.epoch,
-        counter: dot.counter,
-      },
-    );
+    const sequence = this.#store.write(put.key, record, {
+      actor: dot.actor,
+      epoch: dot.epoch,
+      counter: dot.counter,
+    });
     return { status: "written", record, sibling, sequence };
   }
 
@@ -137,9 +128,8 @@ export class Replica {
             incomingContext: incoming.context,
           })
         : null;
-    const partition = partitionOf(key.hash, this.#partitions());
     if (stored.state === "unknown") this.#beforeOverwrite(key);
-    return { sequence: this.#store.write(key, partition, merged, minted), changed: true };
+    return { sequence: this.#store.write(key, merged, minted), changed: true };
   }
 
   #siblingOf(put: CoordinatedPut, dot: Dot, stamp: Stamp): Sibling {

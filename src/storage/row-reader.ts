@@ -6,7 +6,15 @@ import type { Env } from "../env/env.ts";
 import type { Logger } from "../env/logger.ts";
 import { SqliteError } from "../env/sqlite.ts";
 import type { RowChecksum } from "./checksum.ts";
-import type { ScannedRow, ScanRequest, StoredRecord } from "./record-store.ts";
+import type {
+  PlacedRow,
+  PlaceScanAnswer,
+  PlaceScanRequest,
+  ScannedRow,
+  ScanRequest,
+  StoredRecord,
+} from "./record-store.ts";
+import type { RowDigest } from "./row-digest.ts";
 
 /** Damaged keys that are told in the log; beyond, only the counter tells. */
 const DAMAGE_LOGGED_MAX = 1000;
@@ -21,7 +29,15 @@ const UNKNOWN = { state: "unknown", sequence: 0 } as const;
 /** A record with what the disk counts for it: its bytes of head and body. */
 export type FoundRecord = Extract<StoredRecord, { state: "record" }> & {
   readonly encodedBytes: number;
+  /** Made when it is first asked for. */
+  digest: RowDigest | null;
 };
+
+/** A row that is about to be replaced. */
+export interface ReplacedRow {
+  readonly head: Uint8Array;
+  readonly encodedBytes: number;
+}
 
 /** Reads rows from the disk and trusts none: SQLite has no checksums in its main file (reliability.md 0, finding 3). */
 export class RowReader {
@@ -67,7 +83,7 @@ export class RowReader {
         return this.#unknown(key, "a value's hash does not match");
       const encodedBytes = row.head.length + row.body.length;
       const { minted, sequence } = row;
-      return { state: "record", record, minted, sequence, encodedBytes };
+      return { state: "record", record, minted, sequence, encodedBytes, digest: null };
     } catch (error) {
       return this.#unknown(key, error instanceof Error ? error.message : String(error));
     }
@@ -82,6 +98,38 @@ export class RowReader {
       return scanned;
     });
     return { rows, sequence };
+  }
+
+  /** The row as far as its checksum holds, without a word in log or counters. */
+  head(key: Key): ReplacedRow | null | "unknown" {
+    try {
+      const row = this.#disk.get(key.namespace, key.bytes);
+      if (row === undefined) return null;
+      if (!this.#checksum.matches(row)) return "unknown";
+      return { head: row.head, encodedBytes: row.head.length + row.body.length };
+    } catch (error) {
+      if (error instanceof SqliteError && error.kind !== "other") return "unknown";
+      return this.#failStop("cannot read a row", error);
+    }
+  }
+
+  /** @throws SqliteError when pages cannot be read. */
+  scanPlaces(request: PlaceScanRequest): PlaceScanAnswer {
+    let newest = 0;
+    const found = this.#disk.scanPlaces(request);
+    const rows = found.map((row): PlacedRow => {
+      const { namespace, key: keyBytes, place, sequence, head } = row;
+      const name = { namespace, keyBytes, place, sequence };
+      if (!this.#checksum.matches(row)) return { ...name, state: "unknown" };
+      if (sequence > newest) newest = sequence;
+      return { ...name, state: "record", head };
+    });
+    const last = rows.at(-1);
+    const next =
+      last === undefined || rows.length < request.limit
+        ? null
+        : { place: last.place, namespace: last.namespace, keyBytes: last.keyBytes };
+    return { rows, sequence: newest, next };
   }
 
   /** The key was written anew: should it rot again, that is news. */

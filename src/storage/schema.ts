@@ -22,19 +22,34 @@ const LOG_BYTES_KEPT = 64 * 1024 * 1024;
 /**
  * One step per entry; entry n takes a database from version n to n + 1. Never change a step that was released.
  * - `record`: `head` is packed (row-bytes.ts); small columns stand first, so that a scan or a digest reads no overflow page of `body`. WITHOUT ROWID: one
- *   tree, so a put writes one page and a scan in key order reads neighbours.
+ *   tree, so an overwrite writes one page and a scan in key order reads neighbours. The index, which holds (place, namespace, key), is written when a row
+ *   comes or goes: a row's place never changes.
+ * - `aside`: rows that are kept apart from the node's own.
  * - `counter`: one row, written with each commit, so that usage and the sequence are exact after any stop without a count.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE record (
      namespace INTEGER NOT NULL,
      key BLOB NOT NULL,
-     partition INTEGER NOT NULL,
+     place INTEGER NOT NULL,
      sequence INTEGER NOT NULL,
      head BLOB NOT NULL,
      body BLOB NOT NULL,
      PRIMARY KEY (namespace, key)
    ) STRICT, WITHOUT ROWID;
+   CREATE INDEX record_place ON record (place, namespace, key);
+   CREATE TABLE aside (
+     namespace INTEGER NOT NULL,
+     key BLOB NOT NULL,
+     shelf TEXT NOT NULL,
+     place INTEGER NOT NULL,
+     sequence INTEGER NOT NULL,
+     note BLOB NOT NULL,
+     head BLOB NOT NULL,
+     body BLOB NOT NULL,
+     PRIMARY KEY (namespace, key, shelf)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX aside_place ON aside (shelf, place, namespace, key);
    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE counter (
      id INTEGER PRIMARY KEY CHECK (id = 0),
@@ -47,7 +62,7 @@ const MIGRATIONS: readonly string[] = [
 ];
 
 const SCHEMA_VERSION = MIGRATIONS.length;
-const TABLES: readonly string[] = ["record", "meta", "counter"];
+const TABLES: readonly string[] = ["record", "aside", "meta", "counter"];
 
 /** The database was written by a newer Gyre: it is whole, and this program must not touch it. */
 export class NewerSchemaError extends Error {

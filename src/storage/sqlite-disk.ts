@@ -1,18 +1,19 @@
 import {
+  type AsideRow,
+  type AsideUsage,
   type Disk,
   DiskFullError,
   type DiskRow,
   type DiskRowHead,
   type DiskScan,
+  type PlaceCursor,
+  type PlaceScan,
 } from "../env/disk.ts";
-import {
-  type SqliteDatabase,
-  type SqliteDriver,
-  SqliteError,
-  type SqliteStatement,
-} from "../env/sqlite.ts";
+import { type SqliteDatabase, type SqliteDriver, SqliteError } from "../env/sqlite.ts";
 import { LOCAL_BYTES, packHead, unpackHead } from "./row-bytes.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
+import { SqliteAside } from "./sqlite-aside.ts";
+import { scanKeys, scanPlaces } from "./sqlite-scan.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
 export interface SqliteDiskOptions {
@@ -69,6 +70,7 @@ export class SqliteDisk implements Disk {
   readonly #onCommit: ((sequence: number) => void) | undefined;
   readonly #onCorruption: ((error: SqliteError) => void) | undefined;
   readonly #statements: Statements;
+  readonly #aside: SqliteAside;
 
   // As of the last commit.
   #committed: Counters;
@@ -90,6 +92,7 @@ export class SqliteDisk implements Disk {
     this.#onCommit = options.onCommit;
     this.#onCorruption = options.onCorruption;
     this.#statements = prepareStatements(database);
+    this.#aside = new SqliteAside(this.#statements);
     this.sqliteVersion = sqliteVersion;
     const row = this.#statements.readCounter.get();
     if (row === undefined) throw new SqliteError("corrupt", "the counter row is missing");
@@ -130,6 +133,7 @@ export class SqliteDisk implements Disk {
       clean: false,
     };
     this.#clean = false;
+    this.#aside.committed();
     this.#logPages += this.#openPages + 1;
     this.#endTransaction();
     if (newer) this.#onCommit?.(this.#sequence);
@@ -147,6 +151,7 @@ export class SqliteDisk implements Disk {
     this.#bytes = this.#committed.bytes;
     this.#sequence = this.#committed.sequence;
     this.#clean = this.#committed.clean;
+    this.#aside.rolledBack();
     // A full disk: moving the log's pages lets it start anew in the room it has.
     this.#logPages = CHECKPOINT_PAGES;
     this.#endTransaction();
@@ -158,20 +163,20 @@ export class SqliteDisk implements Disk {
     return {
       namespace,
       key,
-      partition: row["partition"] as number,
+      place: row["place"] as number,
       sequence: row["sequence"] as number,
       ...unpackHead(row["head"] as Uint8Array),
       body: row["body"] as Uint8Array,
     };
   }
 
-  put(row: DiskRow, replacedBytes?: number): void {
+  put(row: DiskRow, replacedBytes?: number | null): void {
     const { namespace, key, head, body } = row;
     try {
-      const old = replacedBytes ?? this.#rowBytes(namespace, key);
-      this.#statements.put.run(namespace, key, row.partition, row.sequence, packHead(row), body);
+      const old = replacedBytes === undefined ? this.#rowBytes(namespace, key) : replacedBytes;
+      this.#statements.put.run(namespace, key, row.place, row.sequence, packHead(row), body);
       this.#account(old, head.byteLength + body.byteLength);
-      if (old === undefined) this.#rows++;
+      if (old === null) this.#rows++;
       if (row.sequence > this.#sequence) this.#sequence = row.sequence;
     } catch (error) {
       throw this.#failedWrite(error);
@@ -181,7 +186,7 @@ export class SqliteDisk implements Disk {
   delete(namespace: number, key: Uint8Array): void {
     try {
       const old = this.#rowBytes(namespace, key);
-      if (old === undefined) return;
+      if (old === null) return;
       this.#statements.delete.run(namespace, key);
       this.#account(old, 0);
       this.#rows--;
@@ -191,20 +196,42 @@ export class SqliteDisk implements Disk {
   }
 
   scan(range: DiskScan): DiskRowHead[] {
-    const statement = this.#statements.scan[
-      (range.reverse ? 2 : 0) + (range.end === null ? 0 : 1)
-    ] as SqliteStatement;
-    const rows =
-      range.end === null
-        ? statement.all(range.namespace, range.start, range.limit)
-        : statement.all(range.namespace, range.start, range.end, range.limit);
-    return rows.map((row) => ({
-      namespace: range.namespace,
-      key: row["key"] as Uint8Array,
-      partition: row["partition"] as number,
-      sequence: row["sequence"] as number,
-      ...unpackHead(row["head"] as Uint8Array),
-    }));
+    return scanKeys(this.#statements, range);
+  }
+
+  scanPlaces(scan: PlaceScan): DiskRowHead[] {
+    return scanPlaces(this.#statements, scan);
+  }
+
+  putAside(row: AsideRow): void {
+    try {
+      const bytes = this.#aside.put(row);
+      this.#openPages += 2 + Math.floor((bytes + ROW_OVERHEAD_BYTES) / PAGE_BYTES);
+      if (row.sequence > this.#sequence) this.#sequence = row.sequence;
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+  }
+
+  deleteAside(shelf: string, namespace: number, key: Uint8Array): void {
+    try {
+      this.#aside.delete(shelf, namespace, key);
+      this.#openPages += 2;
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+  }
+
+  asides(namespace: number, key: Uint8Array): AsideRow[] {
+    return this.#aside.ofKey(namespace, key);
+  }
+
+  scanAside(shelf: string, after: PlaceCursor | null, limit: number): AsideRow[] {
+    return this.#aside.scan(shelf, after, limit);
+  }
+
+  asideUsage(): ReadonlyMap<string, AsideUsage> {
+    return this.#aside.usage();
   }
 
   usage(): { readonly rows: number; readonly bytes: number } {
@@ -251,9 +278,10 @@ export class SqliteDisk implements Disk {
     const count = this.#database
       .prepare(
         `SELECT count(*) AS rows, ifnull(sum(length(head) - ${LOCAL_BYTES} + length(body)), 0) AS bytes,
-           ifnull(max(sequence), 0) AS sequence FROM record`,
+           max(ifnull(max(sequence), 0), (SELECT ifnull(max(sequence), 0) FROM aside)) AS sequence FROM record`,
       )
       .get();
+    this.#aside.count();
     this.begin(true);
     this.#rows = count?.["rows"] as number;
     this.#bytes = count?.["bytes"] as number;
@@ -296,12 +324,12 @@ export class SqliteDisk implements Disk {
     }
   }
 
-  /** Undefined when there is no such row. */
-  #rowBytes(namespace: number, key: Uint8Array): number | undefined {
-    return this.#statements.size.get(namespace, key)?.["bytes"] as number | undefined;
+  /** Null when there is no such row. */
+  #rowBytes(namespace: number, key: Uint8Array): number | null {
+    return (this.#statements.size.get(namespace, key)?.["bytes"] as number | undefined) ?? null;
   }
 
-  #account(old: number | undefined, bytes: number): void {
+  #account(old: number | null, bytes: number): void {
     this.#bytes += bytes - (old ?? 0);
     this.#openPages += 1 + Math.floor((bytes + ROW_OVERHEAD_BYTES) / PAGE_BYTES);
   }

@@ -1,23 +1,36 @@
 import { LRUCache } from "lru-cache";
 import { assert } from "../core/assert.ts";
 import type { Hasher } from "../core/hasher.ts";
-import { type ActorId, actorIdFromBytes, type PartitionId } from "../core/ids.ts";
-import type { Key } from "../core/key.ts";
+import { type ActorId, actorIdFromBytes } from "../core/ids.ts";
+import { type Key, placeOf } from "../core/key.ts";
 import { TURN_BYTES_MAX, TURN_RECORDS_MAX } from "../core/limits.ts";
 import { recordBytes } from "../core/record.ts";
 import { encodeBody, encodeHead } from "../core/record-codec.ts";
 import type { CausalRecord } from "../core/version.ts";
 import type { Clock } from "../env/clock.ts";
-import type { Disk, Minted } from "../env/disk.ts";
+import type { AsideUsage, Disk, Minted, PlaceCursor } from "../env/disk.ts";
 import type { Env } from "../env/env.ts";
 import type { Logger } from "../env/logger.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 import type { Random } from "../env/random.ts";
+import { AsideRows } from "./aside-rows.ts";
 import { RowChecksum } from "./checksum.ts";
 import { EpochLease } from "./epoch-lease.ts";
 import { ACTOR_META } from "./meta-names.ts";
-import type { RecordStore, ScannedRow, ScanRequest, StoredRecord } from "./record-store.ts";
-import { type FoundRecord, RowReader } from "./row-reader.ts";
+import type {
+  AsideFound,
+  PlaceScanAnswer,
+  PlaceScanRequest,
+  RecordStore,
+  RowName,
+  RowWatcher,
+  ScannedRow,
+  ScanRequest,
+  StoredRecord,
+} from "./record-store.ts";
+import { RowChanges } from "./row-changes.ts";
+import { digestToBytes, type RowDigest, RowDigester } from "./row-digest.ts";
+import { type FoundRecord, type ReplacedRow, RowReader } from "./row-reader.ts";
 import { Turn } from "./turn.ts";
 
 export interface StoreOptions {
@@ -29,6 +42,8 @@ export interface StoreOptions {
   readonly failStop: Env["failStop"];
   /** Bytes of decoded records to keep in memory, by estimate. */
   readonly cacheBytes: number;
+  /** What row digests are keyed with: the same on all nodes of a cluster, unknown to clients. */
+  readonly digestKey: Uint8Array;
   /** Told of a commit that held up the event loop so long that deadlines of others must be shifted. */
   readonly onSlowCommit?: (tookMs: number) => void;
   readonly maxTurnRecords?: number;
@@ -71,6 +86,11 @@ export class Store implements RecordStore {
   readonly #reader: RowReader;
   readonly #turn: Turn;
   readonly #epochs: EpochLease;
+  readonly #asides: AsideRows;
+  readonly #digester: RowDigester;
+  readonly #changes = new RowChanges();
+  /** The key that was read last, if it was absent: a put of a new key need not look for it again. */
+  #absentId: string | null = null;
   #closed = false;
   #cacheHits = 0;
   #cacheMisses = 0;
@@ -90,6 +110,7 @@ export class Store implements RecordStore {
     });
     this.#checksum = new RowChecksum(options.hasher);
     this.#reader = new RowReader(options, this.#checksum);
+    this.#digester = new RowDigester(options.hasher, options.digestKey);
     this.#epochs = new EpochLease(options.disk);
     this.#turn = new Turn({
       disk: options.disk,
@@ -98,13 +119,18 @@ export class Store implements RecordStore {
       failStop: options.failStop,
       maxRecords: options.maxTurnRecords ?? TURN_RECORDS_MAX,
       maxBytes: options.maxTurnBytes ?? TURN_BYTES_MAX,
-      onCommit: () => this.#epochs.committed(),
+      onCommit: () => {
+        this.#epochs.committed();
+        this.#changes.committed();
+      },
       onSlowCommit: options.onSlowCommit ?? (() => undefined),
       onRollback: (ids) => {
         for (const id of ids) this.#cache.delete(id);
         this.#epochs.rolledBack();
+        this.#changes.rolledBack();
       },
     });
+    this.#asides = new AsideRows(options, this.#checksum, this.#turn);
     this.meta = this.#makeMeta();
     this.actorId = this.#openActor(options.random);
   }
@@ -126,6 +152,10 @@ export class Store implements RecordStore {
 
   /** A hit returns the cached object itself: it is immutable, and neither decoded nor copied again. */
   read(key: Key): StoredRecord {
+    return this.#found(key);
+  }
+
+  #found(key: Key): ReturnType<RowReader["read"]> {
     const cached = this.#cache.get(key.id);
     if (cached !== undefined) {
       this.#cacheHits++;
@@ -134,24 +164,36 @@ export class Store implements RecordStore {
     this.#cacheMisses++;
     const found = this.#reader.read(key);
     if (found.state === "record") this.#keep(key.id, found);
+    this.#absentId = found.state === "absent" ? key.id : null;
     return found;
   }
 
   /** REQUIRES: values that own their memory. They stay in the cache, and a view would keep a whole request alive. */
-  write(key: Key, partition: PartitionId, record: CausalRecord, minted: Minted | null): number {
+  write(key: Key, record: CausalRecord, minted: Minted | null): number {
     const head = encodeHead(record);
     const body = encodeBody(record);
     this.#turn.begin();
     const sequence = this.#turn.nextSequence(key.id);
-    const row = { namespace: key.namespace, key: key.bytes, partition, sequence, minted, head };
+    const { namespace, bytes } = key;
+    const row = { namespace, key: bytes, place: placeOf(key.hash), sequence, minted, head };
+    const old = this.#replaced(key);
     try {
-      const replaced = this.#cache.peek(key.id)?.encodedBytes;
+      // A row that cannot be trusted may stand in a wrong place, which an overwrite would leave as it is.
+      if (old === "unknown") this.#disk.delete(namespace, bytes);
+      const replaced = old === null || old === "unknown" ? null : old.encodedBytes;
       this.#disk.put({ ...row, headSum: this.#checksum.sum(row), body }, replaced);
     } catch (error) {
       throw this.#turn.failed(error);
     }
+    let digest: RowDigest | null = null;
+    if (this.#changes.watched) {
+      digest = this.#digester.digest(namespace, bytes, head);
+      const before = old === null || old === "unknown" ? old : this.#digest(key, old);
+      this.#changes.changed(key, before, digest);
+    }
     const encodedBytes = head.length + body.length;
-    this.#keep(key.id, { state: "record", record, minted, sequence, encodedBytes });
+    this.#keep(key.id, { state: "record", record, minted, sequence, encodedBytes, digest });
+    this.#absentId = null;
     this.#reader.forget(key.id);
     this.#rowsWritten++;
     this.#bytesWritten += encodedBytes;
@@ -163,6 +205,74 @@ export class Store implements RecordStore {
     assert(this.read(key).state === "unknown", "only a row that cannot be read is discarded");
     this.#turn.commitAlone(() => this.#disk.delete(key.namespace, key.bytes));
     this.#reader.forget(key.id);
+    this.#changes.changedForGood(key, "unknown", null);
+  }
+
+  remove(rows: readonly { readonly key: Key; readonly sequence: number }[]): boolean[] {
+    let before: (FoundRecord | null)[] = [];
+    this.#turn.commitAlone(() => {
+      // Looked at in here: the commit of the turn that was open may have failed and taken rows back.
+      before = rows.map(({ key, sequence }) => {
+        const found = this.#found(key);
+        if (found.state !== "record" || found.sequence !== sequence) return null;
+        this.#disk.delete(key.namespace, key.bytes);
+        this.#cache.delete(key.id);
+        return found;
+      });
+    });
+    this.#absentId = null;
+    return rows.map(({ key }, i) => {
+      const old = before[i] ?? null;
+      if (old === null) return false;
+      if (this.#changes.watched) this.#changes.changedForGood(key, this.#digest(key, old), null);
+      return true;
+    });
+  }
+
+  /** REQUIRES: values and note that own their memory. */
+  setAside(
+    shelf: string,
+    key: Key,
+    record: CausalRecord,
+    minted: Minted | null,
+    note: Uint8Array,
+  ): number {
+    return this.#asides.set(shelf, key, record, minted, note);
+  }
+
+  asides(key: Key): readonly AsideFound[] {
+    return this.#asides.ofKey(key);
+  }
+
+  scanAside(
+    shelf: string,
+    after: PlaceCursor | null,
+    limit: number,
+  ): { readonly rows: readonly AsideFound[]; readonly next: PlaceCursor | null } {
+    return this.#asides.scan(shelf, after, limit);
+  }
+
+  dropAside(
+    rows: readonly { readonly shelf: string; readonly key: RowName; readonly sequence: number }[],
+  ): boolean[] {
+    return this.#asides.drop(rows);
+  }
+
+  asideUsage(): ReadonlyMap<string, AsideUsage> {
+    return this.#disk.asideUsage();
+  }
+
+  lastSequence(): number {
+    return this.#turn.last;
+  }
+
+  digestOf(key: Key): Uint8Array | null {
+    const found = this.#found(key);
+    return found.state === "record" ? digestToBytes(this.#digest(key, found)) : null;
+  }
+
+  watchRows(watcher: RowWatcher): void {
+    this.#changes.watch(watcher);
   }
 
   takeEpoch(): number {
@@ -190,6 +300,11 @@ export class Store implements RecordStore {
     return this.#reader.scan(request);
   }
 
+  /** @throws SqliteError when pages of the range cannot be read. */
+  scanPlaces(request: PlaceScanRequest): PlaceScanAnswer {
+    return this.#reader.scanPlaces(request);
+  }
+
   usage(): { readonly rows: number; readonly bytes: number } {
     return this.#disk.usage();
   }
@@ -201,6 +316,19 @@ export class Store implements RecordStore {
     this.#turn.close();
     this.#cache.clear();
     this.#disk.close();
+  }
+
+  /** What a write of the key replaces, known without a look at the disk when the key was read before. */
+  #replaced(key: Key): FoundRecord | ReplacedRow | null | "unknown" {
+    const cached = this.#cache.peek(key.id);
+    if (cached !== undefined) return cached;
+    return this.#absentId === key.id ? null : this.#reader.head(key);
+  }
+
+  #digest(key: Key, row: FoundRecord | ReplacedRow): RowDigest {
+    if ("head" in row) return this.#digester.digest(key.namespace, key.bytes, row.head);
+    row.digest ??= this.#digester.digest(key.namespace, key.bytes, encodeHead(row.record));
+    return row.digest;
   }
 
   #keep(id: string, found: FoundRecord): void {

@@ -81,6 +81,11 @@ export class Turn {
     if (this.#disk.maintenanceDue) this.#maintain();
   }
 
+  /** The newest sequence given out. */
+  get last(): number {
+    return this.#last;
+  }
+
   isDurable(sequence: number): boolean {
     return sequence <= this.#durable && !(this.rollbacks > 0 && this.#rolledBack.has(sequence));
   }

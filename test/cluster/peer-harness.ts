@@ -125,7 +125,7 @@ export function makeNode(options: {
     clock,
     random: seededRandom(options.seed ?? id.charCodeAt(0)),
     crypto: systemCrypto,
-    hasher: { hash64: () => ({ hi: 0, lo: 0 }) },
+    hasher: { hash64: () => ({ hi: 0, lo: 0 }), hash128: () => new Uint8Array(16) },
     logger,
     transport: wire,
     failStop: (reason) => {

@@ -11,7 +11,7 @@ import {
 import { COUNTER_MAX, EPOCH_MAX } from "../../src/core/limits.ts";
 import type { Disk, DiskRow, DiskScan, Minted } from "../../src/env/disk.ts";
 
-type OpenDisk = Disk & { readonly uncleanStop: boolean };
+export type OpenDisk = Disk & { readonly uncleanStop: boolean };
 
 /** One database on one kind of disk. */
 export interface DiskFixture {
@@ -77,7 +77,7 @@ export function diskContract(name: string, makeFixture: () => DiskFixture): void
       const rows = [
         row({ key: "plain" }),
         row({ key: "tombstone", body: new Uint8Array(0), minted: null }),
-        row({ key: "k".repeat(512), partition: 16_383, sequence: 2 ** 53 - 1 }),
+        row({ key: "k".repeat(512), place: 2 ** 52 - 1, sequence: 2 ** 53 - 1 }),
         row({ key: "last dot", minted: { ...MINTED, epoch: EPOCH_MAX, counter: COUNTER_MAX - 1 } }),
         row({ namespace: 2 ** 32 - 1, key: "plain", body: new Uint8Array(3_000_000).fill(7) }),
         row({ key: "all bytes", head: Uint8Array.from({ length: 256 }, (_, i) => i) }),
@@ -278,7 +278,7 @@ export function diskContract(name: string, makeFixture: () => DiskFixture): void
 function row(fields: Partial<Omit<DiskRow, "key">> & { readonly key: string }): DiskRow {
   return {
     namespace: 1,
-    partition: 5,
+    place: 5,
     sequence: 1,
     minted: MINTED,
     headSum: new Uint8Array(8).fill(1),

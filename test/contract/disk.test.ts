@@ -5,15 +5,18 @@ import { openSqliteDisk, type SqliteDisk } from "../../src/storage/sqlite-disk.t
 import { SimDisk } from "../simulation/sim-disk.ts";
 import { copyDatabase, sqliteDrivers, temporaryDirectory } from "../support/sqlite-drivers.ts";
 import { type DiskFixture, diskContract } from "./disk.contract.ts";
+import { diskAsideContract } from "./disk-aside.contract.ts";
 
 // Each commit waits for the disk, which other tests may keep busy.
 setDefaultTimeout(60_000);
 
 for (const driver of await sqliteDrivers()) {
   diskContract(driver.name, () => sqliteFixture(driver, "power"));
+  diskAsideContract(driver.name, () => sqliteFixture(driver, "power"));
   diskContract(`${driver.name}, durability=process`, () => sqliteFixture(driver, "process"));
 }
 diskContract("simulator", simFixture);
+diskAsideContract("simulator", simFixture);
 
 function sqliteFixture(driver: SqliteDriver, durability: "power" | "process"): DiskFixture {
   const directory = temporaryDirectory();

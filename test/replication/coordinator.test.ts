@@ -427,7 +427,6 @@ describe("read repair", () => {
       store,
       clock: cluster.node(0).replication.clock,
       hasher: cluster.node(0).replication.env.hasher,
-      partitions: () => 16,
       beforeOverwrite: () => acts.push("mark"),
     });
     replica.coordinate({ ...cluster.putRequest("k", "v"), writeQuorum: 2 });

@@ -1,11 +1,14 @@
 import { byteString, compareBytes } from "../../src/core/bytes.ts";
 import {
+  type AsideRow,
   type Disk,
   DiskFullError,
   type DiskRow,
   type DiskRowHead,
   type DiskScan,
+  type PlaceScan,
 } from "../../src/env/disk.ts";
+import { comparePlaces, cursorOf, SimAside } from "./sim-aside.ts";
 
 /** What a process sees of the platter: the Disk port, and how the last process left it. */
 export interface SimDiskHandle extends Disk {
@@ -32,6 +35,7 @@ export class SimDisk {
   #rows = new Map<string, DiskRow>();
   /** Keys by namespace, in byte order. */
   #keys = new Map<number, Uint8Array[]>();
+  readonly #aside = new SimAside();
   #meta = new Map<string, Uint8Array>();
   #bytes = 0;
   #sequence = 0;
@@ -41,7 +45,7 @@ export class SimDisk {
 
   /** True when there is no database: never opened, or lost. */
   get empty(): boolean {
-    return this.#rows.size === 0 && this.#meta.size === 0;
+    return this.#rows.size === 0 && this.#aside.empty && this.#meta.size === 0;
   }
 
   /** A process opens the disk. @throws Error while another handle is open. */
@@ -78,6 +82,7 @@ export class SimDisk {
     if (this.#handle !== null) throw new Error("Cannot lose a simulated disk under a live process");
     this.#rows = new Map();
     this.#keys = new Map();
+    this.#aside.lose();
     this.#meta = new Map();
     this.#bytes = 0;
     this.#sequence = 0;
@@ -87,6 +92,11 @@ export class SimDisk {
   /** Every row, those of an open transaction included, in no particular order, for the checkers. */
   rows(): readonly DiskRow[] {
     return [...this.#rows.values()];
+  }
+
+  /** Every row kept aside, in no particular order. */
+  asideRows(): readonly AsideRow[] {
+    return this.#aside.rows();
   }
 
   row(namespace: number, key: Uint8Array): DiskRow | undefined {
@@ -139,6 +149,30 @@ export class SimDisk {
         mine();
         return this.#scan(range);
       },
+      scanPlaces: (scan) => {
+        mine();
+        return this.#scanPlaces(scan);
+      },
+      putAside: (row) => {
+        mine();
+        this.#requireOpen();
+        this.#aside.put(row);
+        this.#sequence = Math.max(this.#sequence, row.sequence);
+      },
+      deleteAside: (shelf, namespace, key) => {
+        mine();
+        this.#requireOpen();
+        this.#aside.delete(shelf, namespace, key);
+      },
+      asides: (namespace, key) => {
+        mine();
+        return this.#aside.ofKey(namespace, key);
+      },
+      scanAside: (shelf, after, limit) => {
+        mine();
+        return this.#aside.scan(shelf, after, limit);
+      },
+      asideUsage: () => this.#aside.usage(),
       usage: () => ({ rows: this.#rows.size, bytes: this.#bytes }),
       lastSequence: () => this.#undo?.sequence ?? this.#sequence,
       getMeta: (name) => {
@@ -176,6 +210,7 @@ export class SimDisk {
     }
     this.commits++;
     this.#undo = null;
+    this.#aside.committed();
     this.#clean = false;
   }
 
@@ -196,6 +231,7 @@ export class SimDisk {
       if (value === undefined) this.#meta.delete(name);
       else this.#meta.set(name, value);
     }
+    this.#aside.rolledBack();
     this.#bytes = undo.bytes;
     this.#sequence = undo.sequence;
     this.#undo = null;
@@ -244,6 +280,19 @@ export class SimDisk {
       const { body: _, ...head } = this.#rows.get(rowId(range.namespace, key)) as DiskRow;
       return head;
     });
+  }
+
+  #scanPlaces({ from, to, after, limit }: PlaceScan): DiskRowHead[] {
+    return this.rows()
+      .filter(({ place }) => place >= from && place < to)
+      .filter((row) => after === null || comparePlaces(cursorOf(row), after) > 0)
+      .sort((a, b) => comparePlaces(cursorOf(a), cursorOf(b)))
+      .slice(0, limit)
+      .map(({ body: _, ...head }) => head);
+  }
+
+  #requireOpen(): void {
+    if (this.#undo === null) throw new Error("Cannot write: no transaction is open");
   }
 
   #list(namespace: number, key: Uint8Array): void {

@@ -35,7 +35,7 @@ function files(reuseLog: boolean): { database: Uint8Array; log: Uint8Array } {
     disk.put({
       namespace: 1,
       key: utf8Encode(`k${sequence}`),
-      partition: 0,
+      place: 0,
       sequence,
       minted: null,
       head: none,

@@ -46,7 +46,7 @@ function row(sequence: number, bytes: number): DiskRow {
   return {
     namespace: 1,
     key,
-    partition: 0,
+    place: 0,
     sequence,
     minted: null,
     head: empty,

@@ -5,13 +5,7 @@ import { type Disk, DiskFullError, type DiskRow } from "../../src/env/disk.ts";
 import { SqliteError } from "../../src/env/sqlite.ts";
 import { SimDisk, type SimDiskHandle } from "../simulation/sim-disk.ts";
 import { createTestHasher } from "../support/hasher.ts";
-import {
-  FailStop,
-  PARTITION,
-  recordOf,
-  type StoreBench,
-  storeOver,
-} from "../support/store-bench.ts";
+import { FailStop, recordOf, type StoreBench, storeOver } from "../support/store-bench.ts";
 
 const hasher = await createTestHasher();
 let disk: SimDisk;
@@ -286,7 +280,7 @@ describe("a row that rots", () => {
       (row) => ({ ...row, minted: row.minted && { ...row.minted, counter: 0 } }),
     ],
     ["by forgetting what it minted", (row) => ({ ...row, minted: null })],
-    ["in its partition", (row) => ({ ...row, partition: row.partition + 1 })],
+    ["in its place", (row) => ({ ...row, place: row.place + 1 })],
     ["in its sequence", (row) => ({ ...row, sequence: row.sequence + 1 })],
   ];
   for (const [where, change] of damages) {
@@ -505,7 +499,7 @@ test("a record of several siblings comes back whole", () => {
   const one = recordOf(hasher, 1, "one");
   const two = recordOf(hasher, 2, "two");
   const record = { context: two.context, siblings: [...one.siblings, ...two.siblings] };
-  bench.store.write(bench.key("k"), PARTITION, record, null);
+  bench.store.write(bench.key("k"), record, null);
   bench.clock.endTurn();
   restart();
   expect(bench.store.read(bench.key("k"))).toMatchObject({ state: "record", record, minted: null });

@@ -222,7 +222,7 @@ export class ClusterWorld {
         hkdfSha256: unused,
         equal: unused,
       },
-      hasher: { hash64: unused },
+      hasher: { hash64: unused, hash128: unused },
       logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
       transport: { call: unused },
       failStop: (reason, cause) => {

@@ -28,7 +28,12 @@ import { firstLayout, withMembers } from "../../src/core/layout-rules.ts";
 import { withoutValues } from "../../src/core/record.ts";
 import { encodeHead } from "../../src/core/record-codec.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
-import { DiskFullError, type Minted } from "../../src/env/disk.ts";
+import {
+  type AsideUsage,
+  DiskFullError,
+  type Minted,
+  type PlaceCursor,
+} from "../../src/env/disk.ts";
 import type { Env } from "../../src/env/env.ts";
 import type { Replication } from "../../src/replication/context.ts";
 import { Coordinator } from "../../src/replication/coordinator.ts";
@@ -38,7 +43,18 @@ import { PeerService } from "../../src/replication/peer-service.ts";
 import { Replica } from "../../src/replication/replica.ts";
 import type { GetOutcome, PutOutcome, PutRequest } from "../../src/replication/requests.ts";
 import { Sweeper } from "../../src/replication/sweeper.ts";
-import type { RecordStore, ScanRequest, StoredRecord } from "../../src/storage/record-store.ts";
+import type {
+  AsideFound,
+  PlacedRow,
+  PlaceScanAnswer,
+  PlaceScanRequest,
+  RecordStore,
+  RowWatcher,
+  ScanRequest,
+  StoredRecord,
+} from "../../src/storage/record-store.ts";
+import { digestToBytes, type RowDigest, RowDigester } from "../../src/storage/row-digest.ts";
+import { comparePlaces, cursorOf, FakeAside } from "./fake-aside.ts";
 import { createTestHasher } from "./hasher.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -55,6 +71,12 @@ interface Row {
   readonly sequence: number;
 }
 
+const digester = new RowDigester(hasher, new Uint8Array(32).fill(3));
+
+function digestOfRow({ key, record }: Row): RowDigest {
+  return digester.digest(key.namespace, key.bytes, encodeHead(record));
+}
+
 /** A RecordStore on a map. `autoCommit` false holds every commit back until `commit()`. */
 export class FakeStore implements RecordStore {
   actorId;
@@ -67,6 +89,8 @@ export class FakeStore implements RecordStore {
   #epoch = 0;
   #waiting: { upTo: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   readonly #clock: VirtualClock;
+  readonly #aside = new FakeAside();
+  readonly #watchers: RowWatcher[] = [];
   readonly #meta = new Map<string, Uint8Array>();
 
   constructor(clock: VirtualClock, number: number) {
@@ -88,11 +112,13 @@ export class FakeStore implements RecordStore {
     return { state: "record", ...row };
   }
 
-  write(key: Key, _partition: number, record: CausalRecord, minted: Minted | null): number {
+  write(key: Key, record: CausalRecord, minted: Minted | null): number {
     this.unreadable.delete(key.id);
     if (!this.#before.has(key.id)) this.#before.set(key.id, this.rows.get(key.id));
     const sequence = ++this.#sequence;
-    this.rows.set(key.id, { key, record, minted, sequence });
+    const row = { key, record, minted, sequence };
+    this.#tell(key, this.rows.get(key.id), row);
+    this.rows.set(key.id, row);
     this.#clock.endOfTurn(() => {
       if (this.autoCommit) this.commit();
     });
@@ -115,6 +141,8 @@ export class FakeStore implements RecordStore {
   /** What a full disk does to the turn: as if it had never been. */
   rollback(): void {
     for (const [id, row] of this.#before) {
+      const now = this.rows.get(id);
+      if (now !== undefined) this.#tell(now.key, now, row);
       if (row === undefined) this.rows.delete(id);
       else this.rows.set(id, row);
     }
@@ -171,6 +199,88 @@ export class FakeStore implements RecordStore {
 
   usage(): { rows: number; bytes: number } {
     return { rows: this.rows.size, bytes: 0 };
+  }
+
+  scanPlaces({ from, to, after, limit }: PlaceScanRequest): PlaceScanAnswer {
+    const found = [...this.rows.values()]
+      .map((row) => ({ ...row, ...cursorOf(row.key) }))
+      .filter(({ place }) => place >= from && place < to)
+      .filter((row) => after === null || comparePlaces(row, after) > 0)
+      .sort(comparePlaces)
+      .slice(0, limit);
+    const rows = found.map(({ key, record, place, namespace, keyBytes, sequence }): PlacedRow => {
+      const name = { place, namespace, keyBytes, sequence };
+      return this.unreadable.has(key.id)
+        ? { ...name, state: "unknown" }
+        : { ...name, state: "record", head: encodeHead(record) };
+    });
+    const next = rows.length < limit ? null : (rows.at(-1) ?? null);
+    return { rows, sequence: Math.max(0, ...rows.map((row) => row.sequence)), next };
+  }
+
+  remove(rows: readonly { key: Key; sequence: number }[]): boolean[] {
+    this.commit();
+    return rows.map(({ key, sequence }) => {
+      const row = this.rows.get(key.id);
+      if (row?.sequence !== sequence || this.unreadable.has(key.id)) return false;
+      this.rows.delete(key.id);
+      this.#tell(key, row, undefined);
+      return true;
+    });
+  }
+
+  setAside(
+    shelf: string,
+    key: Key,
+    record: CausalRecord,
+    minted: Minted | null,
+    note: Uint8Array,
+  ): number {
+    const sequence = ++this.#sequence;
+    this.#aside.set(shelf, key, record, minted, note, sequence);
+    this.#clock.endOfTurn(() => {
+      if (this.autoCommit) this.commit();
+    });
+    return sequence;
+  }
+
+  asides(key: Key): readonly AsideFound[] {
+    return this.#aside.ofKey(key);
+  }
+
+  scanAside(
+    shelf: string,
+    after: PlaceCursor | null,
+    limit: number,
+  ): ReturnType<RecordStore["scanAside"]> {
+    return this.#aside.scan(shelf, after, limit);
+  }
+
+  dropAside(rows: Parameters<RecordStore["dropAside"]>[0]): boolean[] {
+    this.commit();
+    return this.#aside.drop(rows);
+  }
+
+  asideUsage(): ReadonlyMap<string, AsideUsage> {
+    return this.#aside.usage();
+  }
+
+  lastSequence(): number {
+    return this.#sequence;
+  }
+
+  digestOf(key: Key): Uint8Array | null {
+    const row = this.unreadable.has(key.id) ? undefined : this.rows.get(key.id);
+    return row === undefined ? null : digestToBytes(digestOfRow(row));
+  }
+
+  watchRows(watcher: RowWatcher): void {
+    this.#watchers.push(watcher);
+  }
+
+  #tell(key: Key, before: Row | undefined, after: Row | undefined): void {
+    const digest = (row: Row | undefined) => (row === undefined ? null : digestOfRow(row));
+    for (const watcher of this.#watchers) watcher.changed(key, digest(before), digest(after));
   }
 
   close(): void {
@@ -324,7 +434,6 @@ export class ReplicationCluster {
         store,
         clock,
         hasher,
-        partitions: () => layout.partitions,
         beforeOverwrite: (key) => doubt.beforeOverwrite(key),
       }),
       clock,

@@ -2,7 +2,7 @@
 
 import { utf8Encode } from "../../src/core/bytes.ts";
 import type { Hasher } from "../../src/core/hasher.ts";
-import { actorIdFromBytes, type PartitionId, parseNamespaceId } from "../../src/core/ids.ts";
+import { actorIdFromBytes, parseNamespaceId } from "../../src/core/ids.ts";
 import { type Key, makeKey } from "../../src/core/key.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
 import type { Clock } from "../../src/env/clock.ts";
@@ -83,7 +83,6 @@ export interface StoreBench {
   values(key: string): readonly string[] | "absent" | "unknown";
 }
 
-export const PARTITION = 3 as PartitionId;
 const NAMESPACE = parseNamespaceId(1);
 const random = countingRandom();
 
@@ -104,6 +103,7 @@ export function storeOver(
       throw new FailStop(reason, { cause });
     },
     cacheBytes: 1024 * 1024,
+    digestKey: new Uint8Array(32).fill(3),
     ...options,
   });
   const key = (text: string): Key => makeKey(hasher, NAMESPACE, text);
@@ -117,7 +117,7 @@ export function storeOver(
     write: (text, value) => {
       counter++;
       const minted = { actor: store.actorId, epoch: 1, counter };
-      return store.write(key(text), PARTITION, recordOf(hasher, counter, value), minted);
+      return store.write(key(text), recordOf(hasher, counter, value), minted);
     },
     values: (text) => {
       const found = store.read(key(text));
