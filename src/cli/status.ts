@@ -19,6 +19,7 @@ interface NodeView {
   readonly role: string;
   readonly url: string;
   readonly state: string;
+  readonly clockIsOff?: boolean;
   readonly incarnation: number;
   readonly keys: number;
   readonly bytes: number;
@@ -68,7 +69,7 @@ function render(cluster: ClusterView, namespaces: readonly NamespaceView[], url:
   const rows = nodes.map((node) => [
     node.region,
     node.zone,
-    node.state,
+    node.clockIsOff === true ? `${node.state}, clock off` : node.state,
     node.role,
     node.url,
     String(node.incarnation),

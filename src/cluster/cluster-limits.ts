@@ -66,3 +66,12 @@ export const SETTINGS_DIGEST_BYTES = 16;
 export const SETTINGS_ROWS_MAX = 1_024;
 /** A settings row that could not be sent to a majority within this is `unavailable` (it still spreads by gossip). */
 export const SETTINGS_TIMEOUT_MS = 5_000;
+
+/** Distance from the median of the peers' clocks at which a node raises the alarm and lets others coordinate (design 4). */
+export const CLOCK_OFFSET_ALARM_MS = 5_000;
+/** The alarm ends below this: a clock at the edge must not raise it again and again. */
+export const CLOCK_OFFSET_CLEAR_MS = 4_000;
+/** Answers to gossip that took longer tell the time with an error of half of it, which must stay far below the alarm. */
+export const CLOCK_SAMPLE_ROUND_TRIP_MAX_MS = 1_000;
+/** A peer that has not answered for so long is no witness any more. */
+export const CLOCK_SAMPLE_LIFE_MS = 60_000;

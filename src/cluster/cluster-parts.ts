@@ -12,6 +12,7 @@ import { firstLayout } from "../core/layout-rules.ts";
 import { Acceptor } from "./acceptor.ts";
 import { loadAddressBook } from "./address-book.ts";
 import { Admission, layoutMember } from "./admission.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { ELECTOR_TIMEOUT_MS } from "./cluster-limits.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
 import { type Freshness, Gossip } from "./gossip.ts";
@@ -36,6 +37,7 @@ export class ClusterParts {
   readonly layouts: LayoutStore;
   readonly members: MemberList;
   readonly suspicion: Suspicion;
+  readonly clocks: ClockWatch;
   readonly gossip: Gossip;
   readonly acceptor: Acceptor;
   readonly proposer: Proposer;
@@ -86,6 +88,7 @@ export class ClusterParts {
       clusterId: () => this.clusterId,
       onClusterId: (clusterId) => this.belongTo(clusterId),
     });
+    this.clocks = new ClockWatch(env);
     this.gossip = this.#makeGossip();
     loadAddressBook(env, meta, members);
     // The directory names a cluster that this database has never heard of: it is not the one that joined.
@@ -114,6 +117,7 @@ export class ClusterParts {
       bytes,
       wantsToJoin: !isMember && !this.layouts.recovering,
       leaving: this.leaving,
+      clockIsOff: this.clocks.isOff,
     };
   }
 
@@ -170,6 +174,7 @@ export class ClusterParts {
       self,
       members: this.members,
       suspicion: this.suspicion,
+      clocks: this.clocks,
       intervalMs: config.gossipIntervalMs,
       own: (bump) => {
         if (bump) this.identity.beat();

@@ -3,6 +3,7 @@ import type { ActiveLayout } from "../core/active-layout.ts";
 import type { ClusterId, NodeId } from "../core/ids.ts";
 import type { PlacementPolicy } from "../core/layout.ts";
 import { saveAddressBook } from "./address-book.ts";
+import type { ClockWatch } from "./clock-watch.ts";
 import { makeClusterHandlers } from "./cluster-handlers.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
 import { ClusterParts } from "./cluster-parts.ts";
@@ -80,6 +81,11 @@ export class Cluster implements Membership {
   /** A commit or a timer of this process was late by so much: the time counts against no member. */
   noteStall(lateMs: number): void {
     this.#parts.suspicion.noteStall(lateMs);
+  }
+
+  /** This node's wall clock against the median of its peers'. */
+  get clocks(): ClockWatch {
+    return this.#parts.clocks;
   }
 
   members(): readonly MemberStatus[] {

@@ -1,6 +1,7 @@
 /** Push-pull exchange of the member list, and of how new the layout and the settings are (design 5). */
 import type { NodeId } from "../core/ids.ts";
 import type { Env } from "../env/env.ts";
+import type { ClockWatch } from "./clock-watch.ts";
 import {
   DEAD_CALL_ONE_IN,
   FULL_DIGEST_INTERVAL_MS,
@@ -31,11 +32,15 @@ export interface Freshness {
   readonly settingsDigest: Uint8Array;
 }
 
+/** Where wall clocks end, in ms since 1970. */
+const WALL_MS_MAX = Number.MAX_SAFE_INTEGER;
+
 export interface GossipParts {
   readonly env: Env;
   readonly channel: PeerChannel;
   readonly members: MemberList;
   readonly suspicion: Suspicion;
+  readonly clocks: ClockWatch;
   readonly self: NodeId;
   readonly intervalMs: number;
   /** The own entry; `bump` raises its counter first. */
@@ -106,14 +111,16 @@ export class Gossip {
   }
 
   async #exchange(target: Member, full: boolean): Promise<void> {
-    const { env, own, members, freshness, suspicion } = this.#parts;
+    const { env, own, members, freshness, suspicion, clocks } = this.#parts;
     const to = target.entry.id;
     const round = this.#rounds;
     this.#calling.add(to);
     try {
       const entries = full ? [own(false)] : [own(false), ...members.recent(GOSSIP_RECENT_ENTRIES)];
       const message = this.#message(freshness(), entries, full ? this.#digest() : null);
+      const sentMs = env.clock.monotonicMs();
       const answer = await this.#send(to, message);
+      clocks.observe(to, readInt(answer, 6, "gossip.wallMs", 0, WALL_MS_MAX), sentMs);
       this.#takeIn(answer, to, true);
       if (this.#lastGoodRound < round) {
         this.#lastGoodRound = round;
@@ -153,6 +160,7 @@ export class Gossip {
       entries.map(encodeEntry),
       this.#parts.suspicion.accusations(),
       last,
+      Math.max(0, Math.floor(this.#parts.env.clock.wallMs())),
     ];
   }
 

@@ -39,6 +39,8 @@ export interface MemberEntry extends Liveliness {
   readonly wantsToJoin: boolean;
   /** Shutting down in good order: peers may route around it at once. */
   readonly leaving: boolean;
+  /** Its clock is far from its peers': puts should go to other homes first. */
+  readonly clockIsOff: boolean;
 }
 
 /** Above zero when `a` is the later news. */
@@ -50,7 +52,8 @@ export function compareLiveliness(a: Liveliness, b: Liveliness): number {
 
 const WANTS_TO_JOIN = 1;
 const LEAVING = 2;
-const FLAGS_MAX = 3;
+const CLOCK_IS_OFF = 4;
+const FLAGS_MAX = 7;
 /** Fields that a later version adds at the end are ignored. */
 const ENTRY_FIELDS_MAX = 32;
 export const NONCE_MAX = 0xffff_ffff;
@@ -70,7 +73,9 @@ export function encodeEntry(entry: MemberEntry): WireFields {
     entry.weight,
     entry.keys,
     entry.bytes,
-    (entry.wantsToJoin ? WANTS_TO_JOIN : 0) + (entry.leaving ? LEAVING : 0),
+    (entry.wantsToJoin ? WANTS_TO_JOIN : 0) +
+      (entry.leaving ? LEAVING : 0) +
+      (entry.clockIsOff ? CLOCK_IS_OFF : 0),
   ];
 }
 
@@ -89,8 +94,9 @@ export function decodeEntry(value: WireValue | undefined): MemberEntry {
     weight: readNumber(fields, 9, "member.weight", WEIGHT_MIN, WEIGHT_MAX),
     keys: readInt(fields, 10, "member.keys", 0, COUNT_MAX),
     bytes: readInt(fields, 11, "member.bytes", 0, COUNT_MAX),
-    wantsToJoin: flags % 2 === 1,
-    leaving: flags >= LEAVING,
+    wantsToJoin: (flags & WANTS_TO_JOIN) !== 0,
+    leaving: (flags & LEAVING) !== 0,
+    clockIsOff: (flags & CLOCK_IS_OFF) !== 0,
   };
 }
 

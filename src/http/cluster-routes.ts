@@ -66,6 +66,7 @@ export class ClusterRoutes {
       keys: member.keys,
       bytes: member.bytes,
       inLayout: member.inLayout,
+      clockIsOff: member.clockIsOff,
       roundTripMs: isSelf ? 0 : Math.round(membership.roundTripMs(member.id) * 10) / 10,
       // Gossip does not carry the hints of others.
       hints: isSelf ? nodeInfo().hints : { count: 0, bytes: 0 },

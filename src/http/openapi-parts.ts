@@ -78,6 +78,10 @@ export const PARAMETERS: Json = {
     type: "string",
   }),
   context: header("Gyre-Context", "What this write has seen, from an answer about this key."),
+  session: header(
+    "Gyre-Session",
+    "`new`, or that of the session's last answer: read your writes, and never see a key go back.",
+  ),
   metadata: header("Gyre-Metadata", "JSON of at most 1024 bytes, percent-encoded."),
   ifMatch: header("If-Match", "Write only if the value has one of these ETags."),
   ifNoneMatch: header("If-None-Match", "Write only if it has none of them; `*`: only if absent."),
@@ -88,6 +92,7 @@ export const PARAMETERS: Json = {
 export const HEADERS: Json = {
   ETag: text("Strong: names the bytes, content type and expiry of this representation."),
   "Gyre-Context": text("Give it back with the next write of this key."),
+  "Gyre-Session": text("Give it back with the session's next request; only to requests with one."),
   "Gyre-Siblings": text("Live siblings of the record."),
   "Gyre-Deleted-Siblings": text("Siblings that are tombstones or have expired, if any."),
   "Gyre-Acks": text("Who answered, such as primary=2 fallback=1 of=3."),
@@ -237,6 +242,7 @@ export const SCHEMAS: Json = {
           keys: integer,
           bytes: integer,
           inLayout: boolean,
+          clockIsOff: boolean,
           roundTripMs: number,
           hints: object({ count: integer, bytes: integer }),
         }),

@@ -75,11 +75,12 @@ describe("member entries", () => {
     bytes: 5,
     wantsToJoin: true,
     leaving: true,
+    clockIsOff: true,
   };
 
   test("come back from the wire as they were", () => {
     expect(decodeEntry(encodeEntry(entry))).toEqual(entry);
-    const plain = { ...entry, url: "", wantsToJoin: false, leaving: false };
+    const plain = { ...entry, url: "", wantsToJoin: false, leaving: false, clockIsOff: false };
     expect(decodeEntry(encodeEntry(plain))).toEqual(plain);
   });
 

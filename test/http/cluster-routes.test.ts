@@ -41,6 +41,7 @@ describe("GET /v1/cluster", () => {
       keys: 10,
       bytes: 100,
       inLayout: true,
+      clockIsOff: false,
       roundTripMs: 0,
       hints: { count: 3, bytes: 30 },
     });

@@ -222,6 +222,7 @@ function membershipOf(world: Omit<HttpWorld, "app" | "call" | "key">): Membershi
     incarnation: 4,
     keys: 10,
     bytes: 100,
+    clockIsOff: false,
     inLayout: true,
   });
   const withNamespaces = (namespaces: readonly NamespaceEntry[]): void => {
