@@ -23,7 +23,7 @@ import { type NodeConfig, VERSION } from "./node-config.ts";
 import { nodeMetrics } from "./node-metrics.ts";
 import type { Replication } from "./replication/context.ts";
 import { Coordinator } from "./replication/coordinator.ts";
-import { newCounters } from "./replication/counters.ts";
+import { type Counters, newCounters } from "./replication/counters.ts";
 import { Doubt } from "./replication/doubt.ts";
 import { PeerService } from "./replication/peer-service.ts";
 import { recoveryWorker } from "./replication/recovery.ts";
@@ -57,6 +57,8 @@ export interface NodeData {
 
 export interface GyreNode {
   readonly nodeId: NodeId;
+  /** What replication has done so far; the metrics show the same. */
+  readonly counters: Readonly<Counters>;
   /** The client-facing app; `info` is what the runtime's listener knows beyond the request. */
   fetch(request: Request, info?: RequestInfo): Promise<Response>;
   /** What the peer listener calls. */
@@ -113,6 +115,7 @@ export function createNode(options: NodeOptions): GyreNode {
   let stopping = false;
   return {
     nodeId: data.nodeId,
+    counters: replication.counters,
     fetch: (request, info) => app.fetch(request, info),
     peer,
     start: () => {
