@@ -1,5 +1,5 @@
 import { utf8Encode } from "../core/bytes.ts";
-import { type ClusterId, type NodeId, parseNodeId } from "../core/ids.ts";
+import type { ClusterId, NodeId } from "../core/ids.ts";
 import type { Disk } from "../env/disk.ts";
 import { type Files, LockedError } from "../env/files.ts";
 import type { Random } from "../env/random.ts";
@@ -7,7 +7,8 @@ import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts"
 import type { DataDirectoryOptions } from "./data-directory-options.ts";
 import { DatabaseFile, type OpenedDatabase } from "./database-file.ts";
 import { HighWater } from "./high-water.ts";
-import { type DatabaseState, decodeIdentity, encodeIdentity, type Identity } from "./identity.ts";
+import type { DatabaseState, Identity } from "./identity.ts";
+import { IdentityFile } from "./identity-file.ts";
 import { ACTOR_META, IN_DOUBT_META, NODE_META } from "./meta-names.ts";
 import type { Durability } from "./schema.ts";
 import type { SqliteDisk } from "./sqlite-disk.ts";
@@ -53,28 +54,24 @@ export function openDataDirectory(options: DataDirectoryOptions): DataDirectory 
 
 function openLocked(options: DataDirectoryOptions, lock: { release(): void }): DataDirectory {
   const { path, files, random } = options;
-  let identity = readOrMakeIdentity(options);
-  const save = (changes: Partial<Identity>): void => {
-    identity = { ...identity, ...changes };
-    writeIdentity(options, identity);
-  };
+  const file = new IdentityFile(options);
   const highWater = attempt(
     `open ${path}/high-water`,
     "Make it readable and writable.",
     () => new HighWater(files, `${path}/high-water`),
   );
-  const { disk, state } = openDisk(options, identity, highWater, (database) =>
-    save(database === "ready" ? { database, boots: identity.boots + 1 } : { database }),
+  const { disk, state } = openDisk(options, file.identity, highWater, (database) =>
+    file.save(database === "ready" ? { database, boots: file.identity.boots + 1 } : { database }),
   );
   let closed = false;
   return {
-    nodeId: identity.nodeId,
+    nodeId: file.identity.nodeId,
     get clusterId() {
-      return identity.clusterId;
+      return file.identity.clusterId;
     },
-    setClusterId: (clusterId) => save({ clusterId }),
+    setClusterId: (clusterId) => file.save({ clusterId }),
     disk,
-    incarnation: identity.boots,
+    incarnation: file.identity.boots,
     forgotten: mayHaveForgotten(state),
     ownSecret: () => ownSecret(files, random, `${path}/secret`),
     close: () => {
@@ -133,41 +130,6 @@ function takeLock({ path, files }: DataDirectoryOptions): { release(): void } {
   }
 }
 
-function readOrMakeIdentity(options: DataDirectoryOptions): Identity {
-  const { path, files, random, clock } = options;
-  const file = `${path}/identity.json`;
-  const bytes = attempt(`read ${file}`, "Make it readable for this user.", () => files.read(file));
-  if (bytes !== undefined) {
-    return attempt(
-      `understand ${file}`,
-      "Restore it from a backup; to start as a new, empty node, use an empty directory.",
-      () => decodeIdentity(bytes),
-    );
-  }
-  if (files.exists(`${path}/gyre.db`)) {
-    throw new DataDirectoryError(
-      `Cannot open data directory ${path}: it has a database but no identity.json. ` +
-        "Restore that file from a backup; to start as a new, empty node, use an empty directory.",
-    );
-  }
-  const identity: Identity = {
-    nodeId: parseNodeId(hex(random.bytes(16))),
-    clusterId: undefined,
-    createdAtMs: Math.floor(clock.wallMs()),
-    boots: 0,
-    database: "none",
-  };
-  writeIdentity(options, identity);
-  return identity;
-}
-
-function writeIdentity({ path, files }: DataDirectoryOptions, identity: Identity): void {
-  const file = `${path}/identity.json`;
-  attempt(`write ${file}`, "Make room on the disk, and the directory writable.", () =>
-    files.write(file, encodeIdentity(identity)),
-  );
-}
-
 /** What must be in the database before anyone uses it. */
 function prepareDisk(
   disk: SqliteDisk,
@@ -195,10 +157,4 @@ function ownSecret(files: Files, random: Random, file: string): Uint8Array {
   throw new DataDirectoryError(
     `Cannot use secret ${file}, want ${SECRET_BYTES} bytes: ${stored.length}. Restore it from a backup.`,
   );
-}
-
-function hex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
 }

@@ -1,5 +1,6 @@
 import { utf8Decode, utf8Encode } from "../core/bytes.ts";
 import { type ClusterId, type NodeId, parseClusterId, parseNodeId } from "../core/ids.ts";
+import { crc32 } from "./crc32.ts";
 
 const IDENTITY_VERSION = 1;
 
@@ -8,7 +9,7 @@ export type DatabaseState = "none" | "ready" | "lost" | "doubtful";
 const STATES: readonly string[] = ["none", "ready", "lost", "doubtful"] satisfies DatabaseState[];
 
 /**
- * Who this data directory is: `identity.json`. It outlives the database, so that a node whose database is gone still knows
+ * Who this data directory is: `identity.json` and its copy. It outlives the database, so that a node whose database is gone still knows
  * that it once had one.
  */
 export interface Identity {
@@ -26,12 +27,27 @@ export interface Identity {
 }
 
 export function encodeIdentity(identity: Identity): Uint8Array {
-  return utf8Encode(`${JSON.stringify({ version: IDENTITY_VERSION, ...identity }, null, 2)}\n`);
+  const fields = { version: IDENTITY_VERSION, ...identity, check: checkOf(identity) };
+  return utf8Encode(`${JSON.stringify(fields, null, 2)}\n`);
 }
 
 /** @throws TypeError or SyntaxError that says what is wrong. */
 export function decodeIdentity(bytes: Uint8Array): Identity {
   const fields: unknown = JSON.parse(utf8Decode(bytes));
+  const identity = readFields(fields);
+  const { check } = fields as Record<string, unknown>;
+  if (check !== checkOf(identity)) throw new TypeError("the check does not match: it is damaged");
+  return identity;
+}
+
+/** Eight hex digits over what the fields say: a flipped bit in an id would make another node of this one. */
+function checkOf(identity: Identity): string {
+  const { nodeId, clusterId, createdAtMs, boots, database } = identity;
+  const text = JSON.stringify([nodeId, clusterId ?? null, createdAtMs, boots, database]);
+  return crc32(utf8Encode(text)).toString(16).padStart(8, "0");
+}
+
+function readFields(fields: unknown): Identity {
   if (typeof fields !== "object" || fields === null) throw new TypeError("want a JSON object");
   const { version, nodeId, clusterId, createdAtMs, boots, database } = fields as Record<
     string,

@@ -13,7 +13,9 @@ import {
 import { join } from "node:path";
 import { parseClusterId } from "../../src/core/ids.ts";
 import { type SqliteDriver, SqliteError } from "../../src/env/sqlite.ts";
+import { crc32 } from "../../src/storage/crc32.ts";
 import { DataDirectoryError } from "../../src/storage/data-directory-error.ts";
+import { type DatabaseState, decodeIdentity, encodeIdentity } from "../../src/storage/identity.ts";
 import { IN_DOUBT_META } from "../../src/storage/meta-names.ts";
 import { type OpenedDirectory, openTestDirectory } from "../support/data-directories.ts";
 import { createTestHasher } from "../support/hasher.ts";
@@ -43,6 +45,11 @@ function open(durability: "power" | "process" = "power"): OpenedDirectory {
 }
 function file(name: string): string {
   return join(path, name);
+}
+/** What the identity says, as if the node had been killed right after it was written. */
+function sayOfDatabase(database: DatabaseState): void {
+  const identity = decodeIdentity(readFileSync(file("identity.json")));
+  writeFileSync(file("identity.json"), encodeIdentity({ ...identity, database }));
 }
 /** A directory with one row, and what it was. */
 function used(
@@ -83,7 +90,12 @@ describe("a data directory", () => {
 
   test("leaves no lock behind", () => {
     used();
-    expect(readdirSync(path).sort()).toEqual(["gyre.db", "high-water", "identity.json"]);
+    expect(readdirSync(path).sort()).toEqual([
+      "gyre.db",
+      "high-water",
+      "identity.copy.json",
+      "identity.json",
+    ]);
   });
 
   test("is locked against this very process too", () => {
@@ -224,8 +236,7 @@ describe("a database that is gone", () => {
 
   test("is still gone when the replacement was cut short", () => {
     used();
-    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
-    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "lost" }));
+    sayOfDatabase("lost");
     rmSync(file("gyre.db"));
     const after = open();
     expect(after.forgotten).toBe(true);
@@ -235,8 +246,7 @@ describe("a database that is gone", () => {
 
   test("is none when the very first start was cut short", () => {
     used();
-    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
-    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "none" }));
+    sayOfDatabase("none");
     truncateSync(file("gyre.db"), 0);
     const after = open();
     expect(after.forgotten).toBe(false);
@@ -332,8 +342,7 @@ describe("a database that has lost its newest commits", () => {
 
   test("is still doubted when taking it over was cut short", () => {
     const actor = killed();
-    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
-    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "doubtful" }));
+    sayOfDatabase("doubtful");
     const directory = open();
     expect(directory.forgotten).toBe(true);
     const bench = storeOver(hasher, directory.disk);
@@ -381,8 +390,7 @@ describe("a database that has lost its newest commits", () => {
       for (let i = 0; i < 400; i++) bench.write(`k${i}`, "v".repeat(200));
       bench.clock.endTurn();
     });
-    const identity = JSON.parse(readFileSync(file("identity.json"), "utf8"));
-    writeFileSync(file("identity.json"), JSON.stringify({ ...identity, database: "doubtful" }));
+    sayOfDatabase("doubtful");
     const bytes = readFileSync(file("gyre.db"));
     bytes.fill(0x55, 4096 * 10, 4096 * 11);
     writeFileSync(file("gyre.db"), bytes);
@@ -391,6 +399,50 @@ describe("a database that has lost its newest commits", () => {
     expect(directory.logger.lines[0]?.fields["reason"]).toBe("its structure is broken");
     expect(directory.disk.usage().rows).toBe(0);
     directory.close();
+  });
+});
+
+describe("the identity", () => {
+  const CLUSTER = parseClusterId("c".repeat(32));
+
+  for (const [how, damage] of [
+    ["emptied", () => writeFileSync(file("identity.json"), "")],
+    ["missing", () => rmSync(file("identity.json"))],
+    ["damaged", () => writeFileSync(file("identity.json"), "{}")],
+  ] as const) {
+    test(`${how}, is made again from its copy, and no boot counter is used twice`, () => {
+      const before = used((_bench, directory) => directory.setClusterId(CLUSTER));
+      damage();
+      const after = open();
+      expect(after.nodeId).toBe(before.nodeId);
+      expect(after.clusterId).toBe(CLUSTER);
+      expect(after.forgotten).toBe(false);
+      expect(after.incarnation).toBeGreaterThan(before.incarnation + 1);
+      expect(events(after)).toContain("warn identity-repaired");
+      expect(readFileSync(file("identity.json"))).toEqual(readFileSync(file("identity.copy.json")));
+      after.close();
+      expect(events(open())).toEqual([]);
+    });
+  }
+
+  test("whose copy is damaged goes on, and makes the copy again", () => {
+    const before = used();
+    writeFileSync(file("identity.copy.json"), "");
+    const after = open();
+    expect(after.incarnation).toBe(before.incarnation + 1);
+    expect(readFileSync(file("identity.json"))).toEqual(readFileSync(file("identity.copy.json")));
+    after.close();
+  });
+
+  test("that was put back from long ago does not take the node back", () => {
+    used();
+    const old = readFileSync(file("identity.json"));
+    const newer = open();
+    newer.close();
+    writeFileSync(file("identity.json"), old);
+    const after = open();
+    expect(after.incarnation).toBe(newer.incarnation + 1);
+    after.close();
   });
 });
 
@@ -415,6 +467,7 @@ describe("a directory that cannot be used is named, with the reason and what to 
       boots: 1,
       database: "ready",
     };
+    rmSync(file("identity.copy.json"));
     for (const text of [
       "",
       "{",
@@ -429,8 +482,20 @@ describe("a directory that cannot be used is named, with the reason and what to 
       writeFileSync(file("identity.json"), Buffer.from(text, "latin1"));
       expectRefusal(`Cannot understand ${file("identity.json")}: `, "Restore it from a backup");
     }
-    writeFileSync(file("identity.json"), JSON.stringify(fields));
+    const check = crc32(Buffer.from(JSON.stringify([whole.nodeId, null, 1, 1, "ready"])));
+    const sound = { ...fields, check: check.toString(16).padStart(8, "0") };
+    writeFileSync(file("identity.json"), JSON.stringify(sound));
     open().close();
+  });
+
+  test("an identity of which one digit is another, and whose copy is no better", () => {
+    used();
+    for (const name of ["identity.json", "identity.copy.json"]) {
+      const text = readFileSync(file(name), "utf8");
+      const digit = /"nodeId": "(.)/.exec(text)?.[1] === "0" ? "1" : "0";
+      writeFileSync(file(name), text.replace(/"nodeId": "./, `"nodeId": "${digit}`));
+    }
+    expectRefusal("the check does not match", "Restore it from a backup");
   });
 
   test("an identity that cannot be read", () => {
@@ -443,6 +508,7 @@ describe("a directory that cannot be used is named, with the reason and what to 
   test("a database without an identity", () => {
     used();
     rmSync(file("identity.json"));
+    rmSync(file("identity.copy.json"));
     expectRefusal("it has a database but no identity.json");
     expect(existsSync(file("gyre.db"))).toBe(true);
   });
