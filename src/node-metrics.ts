@@ -13,6 +13,8 @@ const COUNTED: Readonly<Record<keyof Counters, readonly [name: string, help: str
   putsIndeterminate: ["puts_indeterminate", "Puts that did not reach their quorum in time."],
   getsWithoutQuorum: ["gets_without_quorum", "Gets that did not reach their quorum in time."],
   hedgedReads: ["hedged_reads", "Homes asked in addition because one was slow."],
+  sessionReads: ["session_reads", "Homes asked in addition because a session has seen more."],
+  sessionsNotReached: ["sessions_not_reached", "Gets that found less than their session has seen."],
   valueFetches: ["value_fetches", "Values fetched after a digest read."],
   readRepairs: ["read_repairs", "Records sent to replicas that a read found behind."],
   readRepairsDropped: ["read_repairs_dropped", "Read repairs left to a later read."],

@@ -7,6 +7,7 @@ import {
   type HttpRequest,
   type Requester,
 } from "./request.ts";
+import { SessionRequester } from "./session.ts";
 import type {
   BatchOperation,
   BatchOptions,
@@ -62,6 +63,16 @@ export interface GyreClient {
   ): Promise<WriteResult | undefined>;
   /** For calls that have no method of their own. */
   send(request: HttpRequest): Promise<HttpAnswer>;
+  /**
+   * A client that reads its own writes and never sees a key go back, at whatever server and consistency. Its calls run one
+   * after the other. Begins where the session of that token stands, or anew.
+   */
+  session(token?: string): GyreSession;
+}
+
+export interface GyreSession extends GyreClient {
+  /** Where the session stands: hand it on to go on with it elsewhere. Null before the first answer. */
+  readonly token: string | null;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -100,6 +111,10 @@ class Client implements GyreClient {
 
   send(request: HttpRequest): Promise<HttpAnswer> {
     return this.#requester.send(request);
+  }
+
+  session(token?: string): GyreSession {
+    return new Session(this.#requester, this.#namespace, token ?? null);
   }
 
   async get(key: string, options: ReadOptions = {}): Promise<GetResult> {
@@ -230,6 +245,21 @@ class Client implements GyreClient {
       });
     }
     return await this.put(key, next, { ...options, context });
+  }
+}
+
+class Session extends Client implements GyreSession {
+  readonly #sender: SessionRequester;
+
+  constructor(requester: Requester, namespace: string, token: string | null) {
+    const plain = requester instanceof SessionRequester ? requester.plain : requester;
+    const sender = new SessionRequester(plain, token);
+    super(sender, namespace);
+    this.#sender = sender;
+  }
+
+  get token(): string | null {
+    return this.#sender.token;
   }
 }
 

@@ -4,6 +4,7 @@ import { utf8Length } from "../core/bytes.ts";
 import { type Key, makeKey } from "../core/key.ts";
 import { checkKeyText, checkMetadataText, isKeyTooLong } from "../core/key-rules.ts";
 import { KEY_BYTES_MAX, METADATA_BYTES_MAX } from "../core/limits.ts";
+import { demandOf, type Session } from "../core/session.ts";
 import type { PutRequest } from "../replication/requests.ts";
 import type { BatchForm, BatchItem } from "./batch-codec.ts";
 import { parseStrongTags } from "./entity-tags.ts";
@@ -31,6 +32,8 @@ export interface BatchContext {
   readonly form: BatchForm;
   readonly reads: Terms;
   readonly writes: Terms;
+  /** As it was when the batch came: all items ask for what was seen before it. */
+  readonly session: Session | null;
 }
 
 /** @throws HttpProblem 400 for an unknown operation or a field it does not have. */
@@ -78,6 +81,7 @@ export function putRequestOf(
     sloppy: writes.sloppy,
     conflict: writes.conflict,
     timeoutMs: parts.deps.config.requestTimeoutMs,
+    session: context.session === null ? null : demandOf(context.session, key.hash),
     deleted,
     value,
     contentType: deleted ? "" : parseContentType(textField(item, "contentType")),

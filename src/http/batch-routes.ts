@@ -2,6 +2,7 @@
 
 import type { Key } from "../core/key.ts";
 import { BATCH_BYTES_MAX } from "../core/limits.ts";
+import { demandOf, type Session } from "../core/session.ts";
 import type { GetFound } from "../replication/requests.ts";
 import { type BatchItem, batchFormOf, batchItemsOf } from "./batch-codec.ts";
 import { type BatchContext, keyOf, operationOf, putRequestOf } from "./batch-item.ts";
@@ -9,11 +10,12 @@ import { readBody } from "./body.ts";
 import { answer, type Call, plainHeaders } from "./call.ts";
 import type { HttpParts } from "./http-parts.ts";
 import { findNamespace, pathTail } from "./key-target.ts";
-import { parseTerms, refuseSession } from "./options.ts";
+import { parseTerms } from "./options.ts";
 import { BATCH_PREFIX } from "./paths.ts";
 import { badRequest, HttpProblem, problemOfFailure } from "./problem.ts";
 import { metadataJson, siblingJson, valueBytesOf } from "./representation.ts";
 import type { Route } from "./route.ts";
+import { giveSession, readSession, sessionAfterRead, sessionAfterWrite } from "./session.ts";
 import { parseQuery, type Query } from "./target.ts";
 
 export const BATCH_OPTIONS = ["consistency", "r", "w", "sloppy", "conflict"] as const;
@@ -30,7 +32,7 @@ export function batchRoute(parts: HttpParts): Route {
 }
 
 async function batch(parts: HttpParts, call: Call): Promise<Response> {
-  refuseSession(call.headers);
+  const session = readSession(parts.tokens, call);
   const query = parseQuery(call.query, BATCH_OPTIONS);
   const form = batchFormOf(call.headers.get("content-type"));
   const view = await findNamespace(parts.deps, pathTail(call, BATCH_PREFIX));
@@ -40,12 +42,15 @@ async function batch(parts: HttpParts, call: Call): Promise<Response> {
     form,
     reads: parseTerms(without(query, "w"), view.settings, "r"),
     writes: parseTerms(without(query, "r"), view.settings, "w"),
+    session,
   };
   const items = batchItemsOf(form.decode(await readBody(call, BATCH_BYTES_MAX)));
   refuseDuplicates(items);
-  const results = await new BatchRun(context, items).run();
+  const run = new BatchRun(context, items);
+  const results = await run.run();
   const headers = plainHeaders(call, form.contentType);
-  return answer(call, 200, headers, form.encode({ results }));
+  const response = answer(call, 200, headers, form.encode({ results }));
+  return run.session === null ? response : giveSession(response, parts.tokens, run.session);
 }
 
 function without(query: Query, name: string): Query {
@@ -72,11 +77,14 @@ class BatchRun {
   readonly #results: ItemAnswer[];
   #next = 0;
   #answerBytes = 0;
+  /** With what the items that are done have seen. */
+  session: Session | null;
 
   constructor(context: BatchContext, items: readonly BatchItem[]) {
     this.#context = context;
     this.#items = items;
     this.#results = items.map(() => ({ status: 500 }));
+    this.session = context.session;
   }
 
   async run(): Promise<readonly ItemAnswer[]> {
@@ -106,7 +114,7 @@ class BatchRun {
   }
 
   async #get(key: Key): Promise<ItemAnswer> {
-    const { parts, view, reads } = this.#context;
+    const { parts, view, reads, session } = this.#context;
     if (this.#answerBytes >= BATCH_BYTES_MAX) throw answerTooLarge();
     const found = await parts.deps.service.get({
       key,
@@ -115,9 +123,14 @@ class BatchRun {
       sloppy: reads.sloppy,
       conflict: reads.conflict,
       timeoutMs: parts.deps.config.requestTimeoutMs,
+      session: session === null ? null : demandOf(session, key.hash),
     });
     if (found.status !== "ok") throw problemOfFailure(found, view.entry.name);
-    return this.#foundJson(key, found);
+    const json = this.#foundJson(key, found);
+    if (this.session !== null) {
+      this.session = sessionAfterRead(this.session, parts.deps, key, found);
+    }
+    return json;
   }
 
   #foundJson(key: Key, found: GetFound): ItemAnswer {
@@ -164,8 +177,12 @@ class BatchRun {
 
   async #put(item: BatchItem, key: Key, deleted: boolean): Promise<ItemAnswer> {
     const { parts, view } = this.#context;
-    const done = await parts.deps.service.put(putRequestOf(this.#context, item, key, deleted));
+    const request = putRequestOf(this.#context, item, key, deleted);
+    const done = await parts.deps.service.put(request);
     if (done.status !== "ok") throw problemOfFailure(done, view.entry.name);
+    if (this.session !== null) {
+      this.session = sessionAfterWrite(this.session, parts.deps, request, done);
+    }
     return {
       status: 204,
       ...(deleted ? {} : { etag: done.etag }),

@@ -1,5 +1,6 @@
 /** GET, HEAD, PUT and DELETE of `/v1/kv/{ns}/{key}`: the hot path. No URL object, no schema library, no middleware. */
 import { utf8Encode } from "../core/bytes.ts";
+import { demandOf, type Session } from "../core/session.ts";
 import type { GetFound, GetOutcome, GetRequest, PutDone } from "../replication/requests.ts";
 import {
   answer,
@@ -17,7 +18,7 @@ import { matchesWeakly } from "./entity-tags.ts";
 import type { HttpCounters } from "./http-counters.ts";
 import type { HttpParts } from "./http-parts.ts";
 import { type KeyTarget, locateKey } from "./key-target.ts";
-import { parseTerms, refuseSession } from "./options.ts";
+import { parseTerms } from "./options.ts";
 import { KV_PREFIX } from "./paths.ts";
 import { HttpProblem, problemOfFailure } from "./problem.ts";
 import { readDelete, readPut } from "./put-request.ts";
@@ -31,6 +32,7 @@ import {
   valueBytesOf,
 } from "./representation.ts";
 import type { Route } from "./route.ts";
+import { giveSession, readSession, sessionAfterRead, sessionAfterWrite } from "./session.ts";
 import type { Tokens } from "./tokens.ts";
 
 const ALLOW = "GET, HEAD, PUT, DELETE";
@@ -74,10 +76,15 @@ export class KvRoutes {
     let response: Response;
     try {
       if (call.method === "GET" || call.method === "HEAD") {
-        refuseSession(call.headers);
+        const session = readSession(this.#tokens, call);
         const located = locateKey(this.#deps, call, KV_PREFIX, GET_OPTIONS);
         const target = located instanceof Promise ? await located : located;
-        response = this.#got(call, target, await this.#deps.service.get(this.#getRequest(target)));
+        const outcome = await this.#deps.service.get(this.#getRequest(target, session));
+        response = this.#got(call, target, outcome);
+        if (session !== null && outcome.status === "ok") {
+          const seen = sessionAfterRead(session, call, target.key, outcome);
+          giveSession(response, this.#tokens, seen);
+        }
       } else {
         response = await this.#write(call);
       }
@@ -88,7 +95,7 @@ export class KvRoutes {
     return response;
   }
 
-  #getRequest(target: KeyTarget): GetRequest {
+  #getRequest(target: KeyTarget, session: Session | null): GetRequest {
     const terms = parseTerms(target.query, target.settings, "r");
     return {
       key: target.key,
@@ -97,6 +104,7 @@ export class KvRoutes {
       sloppy: terms.sloppy,
       conflict: terms.conflict,
       timeoutMs: this.#deps.config.requestTimeoutMs,
+      session: session === null ? null : demandOf(session, target.key.hash),
     };
   }
 
@@ -193,17 +201,22 @@ export class KvRoutes {
         headers: { allow: ALLOW },
       });
     }
-    refuseSession(call.headers);
+    const session = readSession(this.#tokens, call);
     const options = method === "PUT" ? PUT_OPTIONS : DELETE_OPTIONS;
     const located = locateKey(this.#deps, call, KV_PREFIX, options);
     const target = located instanceof Promise ? await located : located;
     const request =
       method === "PUT"
-        ? await readPut(this.#deps, this.#tokens, call, target)
-        : readDelete(this.#deps, this.#tokens, call, target);
+        ? await readPut(this.#deps, this.#tokens, call, target, session)
+        : readDelete(this.#deps, this.#tokens, call, target, session);
     const outcome = await this.#deps.service.put(request);
-    if (outcome.status === "ok") return this.#stored(call, target, request.deleted, outcome);
-    return answerProblem(call, problemOfFailure(outcome, target.entry.name));
+    if (outcome.status !== "ok") {
+      return answerProblem(call, problemOfFailure(outcome, target.entry.name));
+    }
+    const response = this.#stored(call, target, request.deleted, outcome);
+    if (session === null) return response;
+    const after = sessionAfterWrite(session, call, request, outcome);
+    return giveSession(response, this.#tokens, after);
   }
 
   #stored(call: Call, target: KeyTarget, deleted: boolean, done: PutDone): Response {

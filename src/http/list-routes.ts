@@ -5,11 +5,12 @@ import type { ListedKey } from "../replication/requests.ts";
 import { answerJson, type Call } from "./call.ts";
 import type { HttpParts } from "./http-parts.ts";
 import { findNamespace, pathTail } from "./key-target.ts";
-import { isConflictPolicy, parseBoolean, refuseSession } from "./options.ts";
+import { isConflictPolicy, parseBoolean } from "./options.ts";
 import { KEYS_PREFIX } from "./paths.ts";
 import { badRequest, problemOfFailure } from "./problem.ts";
 import { metadataJson } from "./representation.ts";
 import type { Route } from "./route.ts";
+import { readSession } from "./session.ts";
 import { parseQuery, type Query } from "./target.ts";
 import type { CursorRange } from "./tokens.ts";
 
@@ -31,7 +32,7 @@ export function listRoute(parts: HttpParts): Route {
 
 async function list(parts: HttpParts, call: Call): Promise<Response> {
   const { deps, tokens } = parts;
-  refuseSession(call.headers);
+  const session = readSession(tokens, call);
   const query = parseQuery(call.query, LIST_OPTIONS);
   const view = await findNamespace(deps, pathTail(call, KEYS_PREFIX));
   const range: CursorRange = {
@@ -59,6 +60,7 @@ async function list(parts: HttpParts, call: Call): Promise<Response> {
     limit,
     conflict,
     timeoutMs: deps.config.requestTimeoutMs,
+    session,
   });
   if (outcome.status !== "ok") throw problemOfFailure(outcome, view.entry.name);
   const keys = outcome.keys.map(listedJson);

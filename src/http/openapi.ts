@@ -4,12 +4,13 @@
  */
 import { HEADERS, type Json, PARAMETERS, problemResponses, ref, SCHEMAS } from "./openapi-parts.ts";
 
-const READ_TERMS = ["keyOption", "consistency", "r", "sloppy", "conflict"];
-const WRITE_TERMS = ["keyOption", "consistency", "w", "sloppy", "conflict"];
+const READ_TERMS = ["keyOption", "consistency", "r", "sloppy", "conflict", "session"];
+const WRITE_TERMS = ["keyOption", "consistency", "w", "sloppy", "conflict", "session"];
 const KEY_PATH = ["ns", "key"];
 const VALUE_HEADERS = [
   "ETag",
   "Gyre-Context",
+  "Gyre-Session",
   "Gyre-Siblings",
   "Gyre-Deleted-Siblings",
   "Gyre-Acks",
@@ -17,7 +18,14 @@ const VALUE_HEADERS = [
   "Gyre-Expires",
   "Last-Modified",
 ];
-const WRITE_HEADERS = ["ETag", "Gyre-Context", "Gyre-Siblings", "Gyre-Acks", "Gyre-Durability"];
+const WRITE_HEADERS = [
+  "ETag",
+  "Gyre-Context",
+  "Gyre-Session",
+  "Gyre-Siblings",
+  "Gyre-Acks",
+  "Gyre-Durability",
+];
 const COMMON_HEADERS = ["Server-Timing", "X-Request-Id"];
 
 const BYTES: Json = { "*/*": { schema: { type: "string", format: "binary" } } };
@@ -74,7 +82,7 @@ function getOperation(id: string, summary: string, body: Json | null): Json {
         body === null
           ? null
           : { "multipart/mixed": { schema: { type: "string" } }, ...json("Siblings") },
-        VALUE_HEADERS.slice(0, 5),
+        VALUE_HEADERS.slice(0, 6),
       ),
       304: answered("It still has one of the ETags in If-None-Match.", null, VALUE_HEADERS),
     },
@@ -131,7 +139,10 @@ function keyPaths(): Json {
         tag: "Keys",
         summary: "List keys in the order of their bytes",
         description: "A majority of the owners of each partition is asked: never a partial page.",
-        parameters: ["ns", "prefix", "start", "end", "reverse", "limit", "cursor", "conflict"],
+        parameters: [
+          ...["ns", "prefix", "start", "end", "reverse", "limit", "cursor", "conflict"],
+          "session",
+        ],
         answers: {
           200: answered("A page; short or empty pages need not be the last.", json("KeyPage")),
         },
@@ -145,9 +156,13 @@ function keyPaths(): Json {
         summary: "Up to 1000 gets, puts and deletes",
         description:
           "Independent of each other and in no order; each item has the status of the single call. The same as MessagePack (application/msgpack), where values are bytes.",
-        parameters: ["ns", "consistency", "r", "w", "sloppy", "conflict"],
+        parameters: ["ns", "consistency", "r", "w", "sloppy", "conflict", "session"],
         body: json("BatchRequest"),
-        answers: { 200: answered("A result for each operation, in order.", json("BatchAnswer")) },
+        answers: {
+          200: answered("A result for each operation, in order.", json("BatchAnswer"), [
+            "Gyre-Session",
+          ]),
+        },
         problems: [400, 403, 404, 408, 413, 415, 500, 503],
       }),
     },

@@ -3,8 +3,7 @@ import type { NamespaceSettings } from "../cluster/namespace-settings.ts";
 import type { ConflictPolicy } from "../core/conflict.ts";
 import type { Consistency, ConsistencyLevel } from "../core/consistency.ts";
 import { COPIES_MAX } from "../core/limits.ts";
-import type { HeaderReader } from "./header-reader.ts";
-import { badRequest, HttpProblem } from "./problem.ts";
+import { badRequest } from "./problem.ts";
 import type { Query } from "./target.ts";
 
 /** One object for each level: most requests name none. */
@@ -153,13 +152,4 @@ function checkedExpiry(expiresAtMs: number, nowMs: number): number {
     );
   }
   return expiresAtMs;
-}
-
-/** Asked of every call about data. @throws HttpProblem 400: a guarantee that is asked for is never just dropped. */
-export function refuseSession(headers: HeaderReader): void {
-  if (headers.get("gyre-session") === null) return;
-  throw new HttpProblem(
-    "unsupported",
-    "This version gives no session guarantees: leave Gyre-Session out, or ask for consistency=quorum and sloppy=false",
-  );
 }

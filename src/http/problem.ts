@@ -7,7 +7,7 @@ import type { Failure } from "../replication/requests.ts";
 
 export type ProblemCode =
   | "bad_request"
-  | "unsupported"
+  | "invalid_session"
   | "forbidden"
   | "not_found"
   | "namespace_not_found"
@@ -25,6 +25,7 @@ export type ProblemCode =
   | "idempotency_mismatch"
   | "internal"
   | "quorum_not_reached"
+  | "session_not_reached"
   | "not_formed"
   | "not_ready"
   | "unavailable"
@@ -39,7 +40,7 @@ interface CodeEntry {
 /** What each code means, in one place: the responses, /docs and /openapi.json are made from it. */
 export const PROBLEM_CODES: Readonly<Record<ProblemCode, CodeEntry>> = {
   bad_request: { status: 400, title: "The request is malformed" },
-  unsupported: { status: 400, title: "This version cannot do that yet" },
+  invalid_session: { status: 400, title: "The session was not issued by this cluster" },
   forbidden: { status: 403, title: "The request comes from a place that is not allowed" },
   not_found: { status: 404, title: "There is nothing here" },
   namespace_not_found: { status: 404, title: "There is no such namespace" },
@@ -60,6 +61,10 @@ export const PROBLEM_CODES: Readonly<Record<ProblemCode, CodeEntry>> = {
   idempotency_mismatch: { status: 422, title: "The Idempotency-Key was used with another body" },
   internal: { status: 500, title: "The node met a bug" },
   quorum_not_reached: { status: 503, title: "Too few replicas answered" },
+  session_not_reached: {
+    status: 503,
+    title: "No replica that answered has all that the session has seen",
+  },
   not_formed: { status: 503, title: "The cluster does not take data yet" },
   not_ready: { status: 503, title: "The node is not ready" },
   unavailable: { status: 503, title: "The cluster could not decide this in time" },
@@ -104,6 +109,12 @@ export function problemOfFailure(failure: Failure, namespace: string): HttpProbl
   switch (failure.status) {
     case "quorum-not-reached":
       return quorumNotReached(failure.acks, failure.needed, failure.indeterminate);
+    case "session-not-reached":
+      return new HttpProblem(
+        "session_not_reached",
+        "The session has read or written something newer than the replicas that answered hold: nothing was done; try again, or ask without Gyre-Session for what they hold",
+        { headers: RETRY_AFTER, extra: { acks: failure.acks } },
+      );
     case "not-formed":
       return notFormed();
     case "overloaded":

@@ -1,6 +1,7 @@
 import { byteString, utf8Encode, utf8Length } from "../core/bytes.ts";
 import { checkContentType, decodeMetadata } from "../core/key-rules.ts";
 import { IDEMPOTENCY_KEY_BYTES_MAX, METADATA_BYTES_MAX, VALUE_BYTES_MAX } from "../core/limits.ts";
+import { demandOf, type Session } from "../core/session.ts";
 import type { Env } from "../env/env.ts";
 import type { PutRequest } from "../replication/requests.ts";
 import { readBody } from "./body.ts";
@@ -22,10 +23,11 @@ export async function readPut(
   tokens: Tokens,
   call: Call,
   target: KeyTarget,
+  session: Session | null,
 ): Promise<PutRequest> {
   const { headers } = call;
   const { query, settings } = target;
-  const head = readHead(deps, tokens, call, target);
+  const head = readHead(deps, tokens, call, target, session);
   const contentType = parseContentType(headers.get("content-type"));
   const metadata = parseMetadata(headers.get("gyre-metadata"));
   const value = await readBody(call, Math.min(settings.valueBytesMax, VALUE_BYTES_MAX));
@@ -42,8 +44,9 @@ export function readDelete(
   tokens: Tokens,
   call: Call,
   target: KeyTarget,
+  session: Session | null,
 ): PutRequest {
-  const head = readHead(deps, tokens, call, target);
+  const head = readHead(deps, tokens, call, target, session);
   return {
     ...head,
     deleted: true,
@@ -60,7 +63,13 @@ type PutHead = Omit<
   "deleted" | "value" | "contentType" | "metadata" | "expiresAtMs" | "bodyDigest"
 >;
 
-function readHead(deps: HttpDeps, tokens: Tokens, call: Call, target: KeyTarget): PutHead {
+function readHead(
+  deps: HttpDeps,
+  tokens: Tokens,
+  call: Call,
+  target: KeyTarget,
+  session: Session | null,
+): PutHead {
   const { headers } = call;
   const terms = parseTerms(target.query, target.settings, "w");
   const context = headers.get("gyre-context");
@@ -71,6 +80,7 @@ function readHead(deps: HttpDeps, tokens: Tokens, call: Call, target: KeyTarget)
     sloppy: terms.sloppy,
     conflict: terms.conflict,
     timeoutMs: deps.config.requestTimeoutMs,
+    session: session === null ? null : demandOf(session, target.key.hash),
     context: context === null ? null : tokens.readContext(target.key, context),
     ifMatch: parseStrongTags("If-Match", headers.get("if-match")),
     ifNoneMatch: parseStrongTags("If-None-Match", headers.get("if-none-match")),

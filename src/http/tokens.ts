@@ -1,6 +1,7 @@
 /**
- * What clients are handed to bring back: causal contexts and cursors. Both are authenticated, because a forged context
- * makes data disappear and a forged cursor reads outside its range (design: section 10). docs/api.md, "Tokens", has a worked example:
+ * What clients are handed to bring back: causal contexts, cursors and sessions. All are authenticated, because a forged
+ * context makes data disappear, a forged cursor reads outside its range, and a forged session makes keys unreadable and
+ * clocks jump (design: section 10). docs/api.md, "Tokens", has a worked example:
  *
  *     token   = base64url( version 1 byte | key id 6 bytes | payload | MAC 16 bytes )
  *     MAC     = first half of HMAC-SHA-256( key of that purpose, version | key id | binding | payload )
@@ -20,8 +21,10 @@ import {
 import { validateContext } from "../core/context.ts";
 import type { ActorId, NamespaceId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
-import { TOKEN_BYTES_MAX, TOKEN_ENTRIES_MAX } from "../core/limits.ts";
+import { SESSION_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_ENTRIES_MAX } from "../core/limits.ts";
 import { newestStamp } from "../core/record.ts";
+import type { Session } from "../core/session.ts";
+import { decodeSession, encodeSession } from "../core/session-codec.ts";
 import type { CausalRecord, Context, Dot, Stamp } from "../core/version.ts";
 import type { Env } from "../env/env.ts";
 import { orNull } from "./or-null.ts";
@@ -51,6 +54,8 @@ const HEAD_BYTES = 1 + KEY_ID_BYTES;
 const MAC_BYTES = 16;
 /** Characters of the longest token: base64 has four for three bytes. */
 const TOKEN_CHARS_MAX = Math.ceil((TOKEN_BYTES_MAX * 4) / 3);
+/** A session spans keys and namespaces: it gives no right to any of them. */
+const NO_BINDING = new Uint8Array(0);
 /** Long enough for a person to page through a list, short enough for keys to be retired. */
 const CURSOR_LIFE_MS = 3_600_000;
 
@@ -127,6 +132,24 @@ export class Tokens {
       );
     }
     return cursor.lastKey;
+  }
+
+  ofSession(session: Session): string {
+    const nowMs = Math.floor(this.#env.clock.wallMs());
+    const bytesMax = SESSION_BYTES_MAX - HEAD_BYTES - MAC_BYTES;
+    return this.#seal("session", NO_BINDING, encodeSession(session, nowMs, bytesMax));
+  }
+
+  /** @throws HttpProblem 400 invalid_session unless this cluster issued it. One of another day is as good as new. */
+  readSession(token: string): Session {
+    const payload = this.#open("session", NO_BINDING, token);
+    const nowMs = Math.floor(this.#env.clock.wallMs());
+    const session = payload === null ? null : orNull(() => decodeSession(payload, nowMs));
+    if (session !== null) return session;
+    throw new HttpProblem(
+      "invalid_session",
+      "Cannot read Gyre-Session: take it unchanged from the session's last answer, or begin a session with the word new",
+    );
   }
 
   #seal(purpose: KeyPurpose, binding: Uint8Array, payload: Uint8Array): string {

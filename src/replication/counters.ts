@@ -7,6 +7,8 @@ export interface Counters {
   putsIndeterminate: number;
   getsWithoutQuorum: number;
   hedgedReads: number;
+  sessionReads: number;
+  sessionsNotReached: number;
   valueFetches: number;
   readRepairs: number;
   readRepairsDropped: number;
@@ -24,6 +26,8 @@ export function newCounters(): Counters {
     putsIndeterminate: 0,
     getsWithoutQuorum: 0,
     hedgedReads: 0,
+    sessionReads: 0,
+    sessionsNotReached: 0,
     valueFetches: 0,
     readRepairs: 0,
     readRepairsDropped: 0,

@@ -16,6 +16,7 @@ import {
   STAMP_MAX,
   VALUE_BYTES_MAX,
 } from "../core/limits.ts";
+import type { SessionDemand } from "../core/session.ts";
 import type { Context, Dot } from "../core/version.ts";
 import { badMessage, decodeAddress } from "./data-messages.ts";
 import type { EntityTags, PutOutcome, PutRequest } from "./requests.ts";
@@ -54,6 +55,7 @@ export function encodeForward(
     bytesFromByteString(request.bodyDigest),
     "count" in request.consistency ? request.consistency.count : request.consistency.level,
     request.sloppy,
+    encodeDemand(request.session),
   ];
 }
 
@@ -98,6 +100,7 @@ export function decodeForward(hasher: Hasher, fields: WireFields): ForwardMessag
               ]),
             },
       sloppy: readBoolean(fields, 17, "sloppy"),
+      session: fields[18] === null ? null : decodeDemand(readArray(fields, 18, "session", 3)),
     },
   };
 }
@@ -155,6 +158,7 @@ export function decodeOutcome(fields: WireFields): PutOutcome {
 const FAILURES: readonly string[] = [
   "quorum-not-reached",
   "not-formed",
+  "session-not-reached",
   "overloaded",
   "disk-full",
   "namespace-not-found",
@@ -212,6 +216,23 @@ function decodeContext(entries: WireFields): Context {
     throw error;
   }
   return context;
+}
+
+/** newest stamp | dots or null | 0, or one more than the time from which on they are gone */
+function encodeDemand(demand: SessionDemand | null): WireValue {
+  if (demand === null) return null;
+  const { newestStamp, minimum } = demand;
+  if (minimum === null) return [newestStamp, null, 0];
+  const { dots, goneFromMs } = minimum;
+  return [newestStamp, encodeContext(dots), goneFromMs === null ? 0 : goneFromMs + 1];
+}
+
+function decodeDemand(fields: WireFields): SessionDemand {
+  const newestStamp = readInt(fields, 0, "newestStamp", 0, STAMP_MAX);
+  if (fields[1] === null) return { newestStamp, minimum: null };
+  const dots = decodeContext(readArray(fields, 1, "dots", CONTEXT_ENTRIES_MAX));
+  const gone = readInt(fields, 2, "goneFromMs", 0, Number.MAX_SAFE_INTEGER);
+  return { newestStamp, minimum: { dots, goneFromMs: gone === 0 ? null : gone - 1 } };
 }
 
 function encodeTags(tags: EntityTags | null): WireValue {

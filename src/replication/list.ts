@@ -10,6 +10,7 @@ import { makeKey, partitionOf } from "../core/key.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import { mergeRecords } from "../core/record.ts";
 import { decodeHead } from "../core/record-codec.ts";
+import { demandOf, reaches, type SessionDemand } from "../core/session.ts";
 import type { CausalRecord } from "../core/version.ts";
 import type { Replication } from "./context.ts";
 import { type Gathered, gatherScans } from "./gather-scans.ts";
@@ -136,7 +137,7 @@ class Page {
     positions: number[],
     keys: ListedKey[],
   ): Promise<Exclude<ListOutcome, { status: "ok" }> | null> {
-    const { namespace, conflict } = this.#request;
+    const { namespace, conflict, session } = this.#request;
     const key = makeKey(this.#r.env.hasher, namespace.id, utf8Decode(keyBytes));
     const homes = this.#layout.homes(
       namespace.policy,
@@ -162,9 +163,13 @@ class Page {
         merged = merged === null ? record : mergeRecords(merged, record);
       }
     }
-    if (!trusted) return this.#askAlone(key.text, keys);
-    if (merged === null) return null;
     const nowMs = this.#r.clock.nowForExpiryMs();
+    const demand = session === null ? null : demandOf(session, key.hash);
+    const minimum = demand?.minimum ?? null;
+    if (!trusted || (minimum !== null && !reaches(merged, minimum, nowMs))) {
+      return this.#askAlone(key.text, demand, keys);
+    }
+    if (merged === null) return null;
     const { chosen } = resolve({
       record: merged,
       answers,
@@ -176,9 +181,13 @@ class Page {
     return null;
   }
 
-  /** A row that cannot be trusted must not decide whether a key is listed: the key gets a quorum read of its own. */
+  /**
+   * A row that cannot be trusted, or that is older than what the session has seen, must not decide whether a key is
+   * listed: the key gets a quorum read of its own.
+   */
   async #askAlone(
     text: string,
+    session: SessionDemand | null,
     keys: ListedKey[],
   ): Promise<Exclude<ListOutcome, { status: "ok" }> | null> {
     const { namespace, conflict } = this.#request;
@@ -189,6 +198,7 @@ class Page {
       sloppy: true,
       conflict,
       timeoutMs: Math.max(1, this.#deadlineMs - this.#r.env.clock.monotonicMs()),
+      session,
     });
     if (outcome.status !== "ok") return outcome;
     pushListed(keys, text, outcome.chosen);

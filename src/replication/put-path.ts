@@ -94,6 +94,7 @@ export class PutPath {
         metadata: request.metadata,
         expiresAtMs: request.expiresAtMs,
         context: request.context,
+        session: request.session,
         writeQuorum,
         sloppy: request.sloppy,
         idempotencyKey: request.idempotencyKey,

@@ -1,4 +1,4 @@
-/** Read repair in the background: whoever was seen to be behind is sent the merged record. */
+/** Read repair: whoever was seen to be behind is sent the merged record. In the background, but for sessions (reader.ts). */
 
 import { PeerError } from "../cluster/peer-channel.ts";
 import type { NodeId } from "../core/ids.ts";
@@ -20,11 +20,14 @@ export class ReadRepair {
     this.#r = r;
   }
 
-  /** Runs `repair` after `settled`, unless too many wait already: the next read of the key will try again. */
-  after(settled: Promise<void>, repair: () => Promise<void>): void {
+  /**
+   * Runs `repair` after `settled`, unless too many wait already: the next read of the key will try again. Resolves, and
+   * never rejects, when it has ended.
+   */
+  after(settled: Promise<void>, repair: () => Promise<void>): Promise<void> {
     if (this.#running.size >= READ_REPAIRS_MAX) {
       this.#r.counters.readRepairsDropped++;
-      return;
+      return Promise.resolve();
     }
     const running: Promise<void> = settled
       .then(repair)
@@ -33,6 +36,7 @@ export class ReadRepair {
       })
       .finally(() => this.#running.delete(running));
     this.#running.add(running);
+    return running;
   }
 
   async idle(): Promise<void> {
@@ -44,6 +48,8 @@ export class ReadRepair {
     if (merged === null) return;
     const behind: NodeId[] = [];
     for (const [node, answer] of answers) {
+      // A stand-in brings its hint to the homes; it is not brought up to date itself.
+      if (!route.homes.includes(node)) continue;
       if (
         answer.record !== merged &&
         (answer.record === null || !equalRecords(answer.record, merged))

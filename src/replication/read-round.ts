@@ -10,6 +10,7 @@ import type { Key } from "../core/key.ts";
 import { DIGEST_INLINE_BYTES } from "../core/limits.ts";
 import { Tally } from "../core/quorum.ts";
 import { EMPTY_RECORD, mergeRecords } from "../core/record.ts";
+import { type Minimum, reaches } from "../core/session.ts";
 import type { CausalRecord } from "../core/version.ts";
 import type { Replication } from "./context.ts";
 import { decodeReadAnswer, encodeRead, type ReadAnswer } from "./data-messages.ts";
@@ -18,7 +19,8 @@ import { nearestFirst, type Route } from "./route.ts";
 import type { Waiting } from "./sweeper.ts";
 
 export interface ReadRoundResult {
-  readonly outcome: "won" | "lost" | "stale-layout";
+  /** `behind`: enough have answered, but nobody who could has all that the session has seen. */
+  readonly outcome: "won" | "lost" | "behind" | "stale-layout";
   readonly tally: Tally;
   /** All that was heard until now; late answers still come in until `settled`. */
   readonly answers: ReadonlyMap<NodeId, ReadAnswer>;
@@ -35,6 +37,7 @@ export class ReadRound implements Waiting {
   readonly #route: Route;
   readonly #key: Key;
   readonly #requirement: Requirement;
+  readonly #minimum: Minimum | null;
   readonly #tally: Tally;
   /** Nearest first. */
   readonly #unasked: NodeId[];
@@ -56,11 +59,13 @@ export class ReadRound implements Waiting {
     key: Key,
     requirement: Requirement,
     deadlineMs: number,
+    minimum: Minimum | null = null,
   ) {
     this.#r = r;
     this.#route = route;
     this.#key = key;
     this.#requirement = requirement;
+    this.#minimum = minimum;
     this.#tally = new Tally(requirement);
     this.#unasked = nearestFirst(r, route.layout, route.homes);
     this.#deadlineMs = deadlineMs;
@@ -100,7 +105,7 @@ export class ReadRound implements Waiting {
 
   tick(nowMs: number): void {
     if (nowMs >= this.#deadlineMs) {
-      this.#finish(this.#tally.outcome() === "won" ? "won" : "lost");
+      this.#finish(this.#tally.outcome() === "won" ? "behind" : "lost");
       this.#close();
       return;
     }
@@ -185,15 +190,17 @@ export class ReadRound implements Waiting {
   #look(): void {
     if (this.#resolve !== null) {
       if (this.#stale) this.#finish("stale-layout");
-      else if (this.#tally.outcome() === "won") this.#finish("won");
+      else if (this.#isEnough()) this.#finish("won");
       else {
         const nowMs = this.#r.env.clock.monotonicMs();
         while (this.#tally.outcome() === "pending" && this.#open < this.#tally.missing()) {
           if (!this.#askAnother(nowMs)) break;
         }
+        // Enough answered, but the session has seen more than they hold: all others are asked as well.
+        if (this.#tally.outcome() === "won" && !this.#isEnough()) this.#askRest(nowMs);
         const outcome = this.#tally.outcome();
-        if (outcome === "won") this.#finish("won");
-        else if (this.#open === 0) this.#finish("lost");
+        if (this.#isEnough()) this.#finish("won");
+        else if (this.#open === 0) this.#finish(outcome === "won" ? "behind" : "lost");
         else {
           if (outcome === "lost") this.#hurry(nowMs);
           this.#r.sweeper.add(this);
@@ -201,6 +208,20 @@ export class ReadRound implements Waiting {
       }
     }
     if (this.#resolve === null && this.#open === 0) this.#close();
+  }
+
+  #isEnough(): boolean {
+    if (this.#tally.outcome() !== "won") return false;
+    if (this.#minimum === null) return true;
+    const nowMs = this.#r.clock.nowForExpiryMs();
+    return reaches(mergeAnswers(this.#answers), this.#minimum, nowMs);
+  }
+
+  #askRest(nowMs: number): void {
+    for (const node of this.#unasked.splice(0)) {
+      this.#r.counters.sessionReads++;
+      this.#ask(node, nowMs);
+    }
   }
 
   /** Lost already, but the answer counts who answered: those who are about to are waited for, once, with patience. */

@@ -35,8 +35,11 @@ export class Reader {
       if ("status" in plan) return plan;
       const result = await this.#ask(request, plan.route, plan.requirement, deadlineMs);
       if (result.outcome === "stale-layout") continue;
-      this.#repairBehind(request.key, plan.route, result);
+      const isFirst = request.session !== null && result.outcome === "won";
+      if (isFirst) await this.#repairFirst(request.key, plan.route, result.answers);
+      if (!isFirst || !result.isSettled) this.#repairBehind(request.key, plan.route, result);
       if (result.outcome === "lost") return this.#notReached(plan.requirement, result);
+      if (result.outcome === "behind") return this.#sessionNotReached(result);
       return this.#answer(request, plan.route, result, deadlineMs);
     }
     this.#r.counters.getsWithoutQuorum++;
@@ -59,7 +62,8 @@ export class Reader {
     requirement: Requirement,
     deadlineMs: number,
   ): Promise<ReadRoundResult> {
-    const round = new ReadRound(this.#r, route, request.key, requirement, deadlineMs);
+    const minimum = request.session === null ? null : request.session.minimum;
+    const round = new ReadRound(this.#r, route, request.key, requirement, deadlineMs, minimum);
     return round.run(this.#r.env.random.below(ASK_ALL_ONE_IN) === 0 ? "all" : "enough");
   }
 
@@ -71,6 +75,11 @@ export class Reader {
       needed: requirement.needed,
       indeterminate: false,
     };
+  }
+
+  #sessionNotReached(result: ReadRoundResult): Failure {
+    this.#r.counters.sessionsNotReached++;
+    return { status: "session-not-reached", acks: result.tally.counts() };
   }
 
   async #answer(
@@ -124,10 +133,37 @@ export class Reader {
     return resolve({ record, answers, homes: route.homes.length, policy, nowMs });
   }
 
+  /**
+   * What a session is shown is first brought to the replicas that have answered, so that its next read finds it at any
+   * such quorum, and does not hang on the one replica that held it. The guarantee itself rests on the minimum, so a
+   * replica that is slow to take the repair is not waited for beyond patience.
+   */
+  async #repairFirst(
+    key: Key,
+    route: Route,
+    heard: ReadonlyMap<NodeId, ReadAnswer>,
+  ): Promise<void> {
+    if (agree(heard)) return;
+    // Answers that come late are left to the repair in the background.
+    const answers = new Map(heard);
+    const repaired = this.#repair.after(Promise.resolve(), () =>
+      this.#repair.run(key, route, answers),
+    );
+    let patienceMs = 0;
+    for (const node of answers.keys()) patienceMs = Math.max(patienceMs, this.#r.patienceMs(node));
+    await new Promise<void>((resolve) => {
+      const patience = this.#r.env.clock.after(patienceMs, resolve);
+      void repaired.then(() => {
+        patience.cancel();
+        resolve();
+      });
+    });
+  }
+
   /** Starts only when every home that was asked has spoken, so that late answers are repaired as well. */
   #repairBehind(key: Key, route: Route, result: ReadRoundResult): void {
     if (result.isSettled && agree(result.answers)) return;
-    this.#repair.after(result.settled, () => this.#repair.run(key, route, result.answers));
+    void this.#repair.after(result.settled, () => this.#repair.run(key, route, result.answers));
   }
 }
 

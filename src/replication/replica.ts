@@ -14,6 +14,7 @@ import {
   putSibling,
   recordBytes,
 } from "../core/record.ts";
+import type { SessionDemand } from "../core/session.ts";
 import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
 import type { RecordStore, StoredRecord } from "../storage/record-store.ts";
 
@@ -26,6 +27,7 @@ export interface CoordinatedPut {
   readonly metadata: string;
   readonly expiresAtMs: number;
   readonly context: { readonly entries: Context; readonly newestStamp: Stamp } | null;
+  readonly session: SessionDemand | null;
   readonly writeQuorum: number;
   readonly sloppy: boolean;
   readonly idempotencyKey: string;
@@ -88,6 +90,7 @@ export class Replica {
     });
     const stamp = this.#clock.stampAfter(
       put.context?.newestStamp ?? 0,
+      put.session?.newestStamp ?? 0,
       local === null ? 0 : newestStamp(local),
     );
     const sibling = this.#siblingOf(put, dot, stamp);

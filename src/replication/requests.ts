@@ -5,6 +5,7 @@ import type { Consistency } from "../core/consistency.ts";
 import type { Key } from "../core/key.ts";
 import type { NamespaceEntry } from "../core/layout.ts";
 import type { AckCounts } from "../core/quorum.ts";
+import type { Session, SessionDemand } from "../core/session.ts";
 import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
 
 interface KeyRequest {
@@ -14,6 +15,8 @@ interface KeyRequest {
   readonly sloppy: boolean;
   /** Time left for the whole request, in ms. */
   readonly timeoutMs: number;
+  /** What the request's session must not miss; null without one. */
+  readonly session: SessionDemand | null;
 }
 
 export interface GetRequest extends KeyRequest {
@@ -48,6 +51,8 @@ export type Failure =
       readonly needed: number;
       readonly indeterminate: boolean;
     }
+  /** Enough replicas answered, but what the session has seen of the key is at none of them. Nothing was stored. */
+  | { readonly status: "session-not-reached"; readonly acks: AckCounts }
   | { readonly status: "not-formed" | "overloaded" | "disk-full" | "namespace-not-found" }
   | { readonly status: "too-many-siblings"; readonly siblings: number }
   | { readonly status: "precondition-failed"; readonly etag: string | null }
@@ -93,6 +98,8 @@ export interface ListRequest {
   readonly limit: number;
   readonly conflict: ConflictPolicy;
   readonly timeoutMs: number;
+  /** Keys that it has seen are listed as it has seen them, or newer; null without one. */
+  readonly session: Session | null;
 }
 
 export interface ListedKey {

@@ -362,3 +362,84 @@ describe("against the real HTTP application", () => {
     });
   });
 });
+
+describe("a session", () => {
+  /** A server that counts its answers in the session's token, and takes a token from anywhere. */
+  function counting(tokens: (string | null)[]) {
+    let answers = 0;
+    return (_target: string, init: RequestInit) => {
+      tokens.push(new Headers(init.headers).get("gyre-session"));
+      answers++;
+      return Promise.resolve(
+        new Response(init.method === "GET" ? "v" : null, {
+          status: init.method === "GET" ? 200 : 204,
+          headers: { "gyre-session": `t${answers}` },
+        }),
+      );
+    };
+  }
+
+  test("begins with new and sends each time the token of the answer before", async () => {
+    const tokens: (string | null)[] = [];
+    net.servers.set(EU, counting(tokens));
+    const session = client.session();
+    expect(session.token).toBeNull();
+    await session.put("k", "v");
+    await session.get("k");
+    await session.delete("k");
+    expect(tokens).toEqual(["new", "t1", "t2"]);
+    expect(session.token).toBe("t3");
+    await client.get("k");
+    expect(tokens.at(-1)).toBeNull();
+  });
+
+  test("runs calls that are made at once one after the other, and goes on after one that fails", async () => {
+    const tokens: (string | null)[] = [];
+    const count = counting(tokens);
+    net.servers.set(EU, (target, init) =>
+      target.endsWith("/bad") ? refusal(400, "bad_request")() : count(target, init),
+    );
+    const session = client.session();
+    const [first, failed, last] = await Promise.allSettled([
+      session.put("a", "v"),
+      session.put("bad", "v"),
+      session.get("a"),
+    ]);
+    expect([first.status, failed.status, last.status]).toEqual([
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect(tokens).toEqual(["new", "t1"]);
+  });
+
+  test("goes on at another server from its token, and beside others from none of theirs", async () => {
+    const tokens: (string | null)[] = [];
+    net.servers.set(EU, counting(tokens));
+    const session = client.session();
+    await session.put("k", "v");
+    await client.session(session.token ?? "").get("k");
+    await session.session().get("k");
+    expect(tokens).toEqual(["new", "t1", "new"]);
+    expect(session.token).toBe("t1");
+  });
+
+  test("asks the next server when the first has less than it has seen", async () => {
+    net.servers.set(EU, refusal(503, "session_not_reached")).set(US, value);
+    expect(await client.session("t").get("k")).toMatchObject({ status: "found" });
+    expect(net.calls).toEqual([EU, US]);
+  });
+
+  test("serves the real routes: a put and a get that asks for it", async () => {
+    const server: HttpWorld = await createHttpWorld();
+    net.servers.set(EU, (target, init) =>
+      server.app.fetch(new Request(`http://127.0.0.1:7070${target}`, init)),
+    );
+    const session = client.session();
+    await session.put("k", "v");
+    await session.batch([{ op: "get", key: "other" }]);
+    for await (const key of session.list()) expect(key.name).toBe("k");
+    expect(await session.get("k")).toMatchObject({ status: "found" });
+    expect(server.service.gets.at(-1)?.session?.minimum?.dots).toHaveLength(1);
+  });
+});

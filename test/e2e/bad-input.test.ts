@@ -249,15 +249,15 @@ describe("headers", () => {
     expect([replaced.status, replaced.headers.get("gyre-siblings")]).toEqual([204, "1"]);
   });
 
-  test("that ask for what is not built, or are malformed, are refused rather than ignored", async () => {
+  test("that are malformed or forged are refused rather than ignored", async () => {
     const bad = { status: 400, code: "bad_request" };
     await refused([
       {
-        what: "a session",
+        what: "a session that nobody issued",
         target: `${KV}/known`,
         headers: ["gyre-session: x"],
         status: 400,
-        code: "unsupported",
+        code: "invalid_session",
       },
       { what: "If-Match without quotes", ...put, headers: ["if-match: abc"], ...bad },
       { what: "an empty Idempotency-Key", ...put, headers: ["idempotency-key:"], ...bad },

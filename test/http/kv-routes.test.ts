@@ -367,24 +367,6 @@ describe("Idempotency-Key", () => {
   });
 });
 
-describe("what is not built", () => {
-  test("Gyre-Session is 400 unsupported on every call about data, never ignored", async () => {
-    const headers = { "gyre-session": "abc" };
-    const calls = [
-      world.call("GET", K, { headers }),
-      world.call("PUT", K, { headers, body: "x" }),
-      world.call("DELETE", K, { headers }),
-      world.call("GET", "/v1/keys/default", { headers }),
-      world.call("POST", "/v1/batch/default", { headers, body: "{}" }),
-    ];
-    for (const answer of await Promise.all(calls)) {
-      expect(answer.status).toBe(400);
-      expect((await problemOf(answer))["code"]).toBe("unsupported");
-    }
-    expect(world.service.puts).toEqual([]);
-  });
-});
-
 test("durability=process is told in every answer to a write", async () => {
   world = await createHttpWorld({ durability: "process" });
   expect((await put("x")).headers.get("gyre-durability")).toBe("process");

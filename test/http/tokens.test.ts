@@ -6,9 +6,10 @@ import { Keyring } from "../../src/cluster/keyring.ts";
 import { utf8Encode } from "../../src/core/bytes.ts";
 import { parseNamespaceId } from "../../src/core/ids.ts";
 import { makeKey } from "../../src/core/key.ts";
-import { TOKEN_BYTES_MAX, TOKEN_ENTRIES_MAX } from "../../src/core/limits.ts";
+import { SESSION_ENTRIES_MAX, TOKEN_BYTES_MAX, TOKEN_ENTRIES_MAX } from "../../src/core/limits.ts";
+import { afterRead, afterWrite, NEW_SESSION } from "../../src/core/session.ts";
 import type { Dot } from "../../src/core/version.ts";
-import { HttpProblem } from "../../src/http/problem.ts";
+import { HttpProblem, PROBLEM_CODES } from "../../src/http/problem.ts";
 import { type CursorRange, Tokens } from "../../src/http/tokens.ts";
 import { arbitraryContext, dotOf, siblingOf } from "../support/arbitraries.ts";
 import { createHttpWorld } from "../support/http-world.ts";
@@ -100,6 +101,71 @@ describe("a context token", () => {
     expect(codeOf(() => tokens.readContext(other, tokens.ofRecord(other, record)))).toBe(
       "accepted",
     );
+  });
+});
+
+describe("a session", () => {
+  const hash = { hi: 0x01020304, lo: 0x05060708 };
+  const seen = siblingOf(dotOf(1, 0, 7), { stamp: 5 });
+  const now = () => env.clock.wallMs();
+  const session = () => afterWrite(NEW_SESSION, hash, seen, now());
+
+  test("has the bytes of the worked example in docs/api.md", () => {
+    const token = tokens.ofSession(session());
+    expect(token).toBe(
+      "AduJh86nu4DQ6ra3MwUBAQEBAQEBAQEBAQEBAQEBAQEBAgMEBQYHCAAAAQAAB6HYNO5G3hyQLF5HfdWeRp4",
+    );
+    expect(readFileSync("docs/api.md", "utf8")).toContain(`\n    ${token}\n`);
+  });
+
+  test("comes back as what it has seen, and fits a header when it is full", () => {
+    expect(tokens.readSession(tokens.ofSession(session()))).toEqual(session());
+    let full = NEW_SESSION;
+    for (let i = 0; i < SESSION_ENTRIES_MAX; i++) {
+      const siblings = Array.from({ length: 16 }, (_, actor) =>
+        siblingOf(dotOf(actor, 2 ** 32 - 1, 2 ** 48)),
+      );
+      const context = siblings.map((sibling) => sibling.dot);
+      full = afterRead(full, { hi: i, lo: 0 }, { context, siblings }, now());
+    }
+    const token = tokens.ofSession(full);
+    expect(token.length).toBeLessThanOrEqual(8 * 1024);
+    const { entries } = tokens.readSession(token);
+    expect(entries.length).toBeGreaterThan(20);
+    expect(entries).toEqual(full.entries.slice(0, entries.length));
+  });
+
+  test("with any one bit flipped is invalid_session, 400", () => {
+    const token = tokens.ofSession(session());
+    for (let i = 0; i < token.length; i++) {
+      for (let bit = 0; bit < 7; bit++) {
+        const changed = String.fromCharCode(token.charCodeAt(i) ^ (1 << bit));
+        const forged = token.slice(0, i) + changed + token.slice(i + 1);
+        expect(codeOf(() => tokens.readSession(forged))).toBe("invalid_session");
+      }
+    }
+    expect(PROBLEM_CODES.invalid_session.status).toBe(400);
+  });
+
+  test("is no context and no cursor, nor is one of these a session", () => {
+    const token = tokens.ofSession(session());
+    expect(codeOf(() => tokens.readContext(KEY, token))).toBe("invalid_context");
+    const context = tokens.ofContext(KEY, { entries: [], newestStamp: 0 });
+    expect(codeOf(() => tokens.readSession(context))).toBe("invalid_session");
+  });
+
+  test("outlives a rotation while its secret is in the ring, and no longer", () => {
+    const token = tokensWith(OLD).ofSession(session());
+    expect(codeOf(() => tokensWith(NEW, OLD).readSession(token))).toBe("accepted");
+    expect(codeOf(() => tokensWith(NEW).readSession(token))).toBe("invalid_session");
+  });
+
+  test("is as good as new an hour after its last answer", () => {
+    const token = tokens.ofSession(session());
+    advance(3_600_000);
+    expect(tokens.readSession(token).entries).toHaveLength(1);
+    advance(1);
+    expect(tokens.readSession(token)).toEqual(NEW_SESSION);
   });
 });
 

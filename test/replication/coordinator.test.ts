@@ -193,6 +193,7 @@ describe("nothing leaves before it is durable", () => {
         sloppy: true,
         conflict: "majority",
         timeoutMs: 5_000,
+        session: null,
       }),
     );
     void Promise.all(reads).then(() => {

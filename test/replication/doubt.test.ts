@@ -39,6 +39,7 @@ describe("a replica in doubt", () => {
       limit: 10,
       conflict: "majority",
       timeoutMs: 5_000,
+      session: null,
     });
     expect((await cluster.settle(list)).status).toBe("quorum-not-reached");
   });

@@ -15,6 +15,7 @@ async function list(cluster: ReplicationCluster, at: number, options: Partial<Li
       limit: 1000,
       conflict: "majority",
       timeoutMs: 5_000,
+      session: null,
       ...options,
     }),
   );

@@ -83,6 +83,7 @@ describe("a list", () => {
         limit: 100,
         conflict: "majority",
         timeoutMs: 5_000,
+        session: null,
       }),
     );
     if (outcome.status !== "ok") throw new Error(JSON.stringify(outcome));

@@ -7,6 +7,7 @@ import { resolve } from "../../src/core/conflict.ts";
 import type { Hasher } from "../../src/core/hasher.ts";
 import type { Key } from "../../src/core/key.ts";
 import { mergeRecords, newestStamp, putSibling } from "../../src/core/record.ts";
+import { reaches } from "../../src/core/session.ts";
 import type { CausalRecord, Sibling } from "../../src/core/version.ts";
 import { preconditionHolds, presentEtag } from "../../src/replication/precondition.ts";
 import type {
@@ -53,7 +54,12 @@ export class FakeService implements KeyValueService {
 
   get(request: GetRequest): Promise<GetOutcome> {
     this.gets.push(request);
-    return this.#answer(() => this.#read(request));
+    return this.#answer(() => {
+      const found = this.#read(request);
+      const minimum = request.session?.minimum ?? null;
+      if (minimum === null || reaches(found.record, minimum, this.#nowMs())) return found;
+      return { status: "session-not-reached", acks: ACKS } as const;
+    });
   }
 
   put(request: PutRequest): Promise<PutOutcome> {
@@ -117,6 +123,7 @@ export class FakeService implements KeyValueService {
       Math.max(
         Math.floor(this.#nowMs() * 1000),
         request.context?.newestStamp ?? 0,
+        request.session?.newestStamp ?? 0,
         held === null ? 0 : newestStamp(held),
       ) + 1;
     const sibling: Sibling = {

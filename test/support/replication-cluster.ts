@@ -388,6 +388,7 @@ export class ReplicationCluster {
       conflict: "majority",
       idempotencyKey: "",
       bodyDigest: "",
+      session: null,
       ...options,
     };
   }
@@ -405,6 +406,7 @@ export class ReplicationCluster {
         sloppy: true,
         conflict: "majority",
         timeoutMs: 5_000,
+        session: null,
         ...options,
       }),
     );
