@@ -11,6 +11,9 @@ export const MESSAGE_KINDS = {
   read: 2,
   forward: 3,
   scan: 4,
+  hint: 6,
+  hints: 7,
+  introduce: 12,
   gossip: 16,
   probe: 17,
   join: 18,
@@ -21,6 +24,11 @@ export const MESSAGE_KINDS = {
   decided: 23,
   settings: 24,
   propose: 25,
+  reapAsk: 48,
+  reapDo: 49,
+  horizons: 50,
+  restored: 51,
+  actorSeen: 52,
 } as const;
 
 export type MessageKind = keyof typeof MESSAGE_KINDS;

@@ -83,6 +83,16 @@ export class Tally {
     this.#shift(this.#open, voter.group, -1);
   }
 
+  /** The node's ack turned out to be worth nothing. */
+  withdraw(node: NodeId): void {
+    const voter = this.#voter(node);
+    if (voter?.state !== "acked") return;
+    voter.state = "failed";
+    this.#shift(this.#acked, voter.group, -1);
+    if (voter.isStandIn) this.#fallback--;
+    else this.#primary--;
+  }
+
   /** `lost` when even all open answers would not be enough. */
   outcome(): QuorumOutcome {
     let isShort = false;
@@ -106,6 +116,11 @@ export class Tally {
     const voter = this.#voter(node);
     if (voter === undefined || voter.group < 0 || voter.state === "acked") return false;
     return this.#shortOf(voter.group) > 0;
+  }
+
+  /** Neither acked nor failed: it may yet answer. */
+  isOpen(node: NodeId): boolean {
+    return this.#voter(node)?.state === "open";
   }
 
   counts(): AckCounts {

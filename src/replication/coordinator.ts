@@ -18,7 +18,7 @@ import type {
   PutOutcome,
   PutRequest,
 } from "./requests.ts";
-import { routeOf } from "./route.ts";
+import { type Route, routeOf } from "./route.ts";
 
 export class Coordinator implements KeyValueService {
   readonly #r: Replication;
@@ -66,15 +66,30 @@ export class Coordinator implements KeyValueService {
     if (layout === undefined || this.#r.membership.refusesWrites()) return { status: "not-formed" };
     const route = routeOf(layout, request.key);
     if (route === undefined) return { status: "namespace-not-found" };
-    if (route.homes.includes(this.#r.self)) return this.#putPath.coordinate(request);
+    if (route.homes.includes(this.#r.self)) {
+      const givesWay = this.#r.clockIsOff() && route.homes.length > 1;
+      return givesWay ? this.#giveWay(request, route) : this.#putPath.coordinate(request);
+    }
     this.#r.counters.forwards++;
-    return forwardPut(this.#r, request, route);
+    return forwardPut(this.#r, request, route, (put) => this.#putPath.coordinate(put, true));
   }
 
-  /** A put that another node forwarded: executed here or refused, never sent on. REQUIRES: this node is a home. */
-  coordinateForwarded(request: PutRequest): Promise<PutOutcome> {
+  /** With a clock that is wrong: another home coordinates. This one does, with a corrected clock, if no other will. */
+  async #giveWay(request: PutRequest, route: Route): Promise<PutOutcome> {
+    const startMs = this.#r.env.clock.monotonicMs();
+    const others = route.homes.filter((home) => home !== this.#r.self);
+    this.#r.counters.forwards++;
+    const outcome = await forwardPut(this.#r, request, { ...route, homes: others });
+    const isRefused = outcome.status === "quorum-not-reached" && !outcome.indeterminate;
+    if (!isRefused && outcome.status !== "overloaded") return outcome;
+    const timeoutMs = request.timeoutMs - (this.#r.env.clock.monotonicMs() - startMs);
+    return this.#putPath.coordinate({ ...request, timeoutMs: Math.max(1, timeoutMs) });
+  }
+
+  /** A put that another node forwarded: executed here or refused, never sent on. REQUIRES: as PutPath.coordinate. */
+  coordinateForwarded(request: PutRequest, asStandIn: boolean): Promise<PutOutcome> {
     this.#r.counters.puts++;
-    return this.#putPath.coordinate(request);
+    return this.#putPath.coordinate(request, asStandIn);
   }
 
   async list(request: ListRequest): Promise<ListOutcome> {

@@ -5,10 +5,10 @@
 
 import { PeerError, type WireFields, type WireValue } from "../cluster/peer-channel.ts";
 import { readBoolean, readBytes, readInt, readString } from "../cluster/wire-read.ts";
-import { bytesFromByteString, equalBytes } from "../core/bytes.ts";
+import { equalBytes } from "../core/bytes.ts";
 import { FormatError } from "../core/errors.ts";
 import type { Hasher } from "../core/hasher.ts";
-import { type ActorId, actorIdFromBytes, parseNamespaceId } from "../core/ids.ts";
+import { parseNamespaceId } from "../core/ids.ts";
 import { type Key, makeKey } from "../core/key.ts";
 import { checkKeyText } from "../core/key-rules.ts";
 import {
@@ -77,13 +77,25 @@ function decodeWireRecord(hasher: Hasher, head: Uint8Array, body: Uint8Array): C
 
 // ---- answers to write --------------------------------------------------------------------------------------------
 
-/** An ack names the actor of the database that made the record durable. */
-export function encodeAck(actor: ActorId): WireFields {
-  return [bytesFromByteString(actor)];
+/**
+ * An ack names the newest actors of the unit's owners that its sender knows, as generations in the order of the layout's
+ * homes; the sender's own is that of the database which made the record durable (actor-book.ts).
+ */
+export function encodeAck(generations: readonly number[]): WireFields {
+  return [generations];
 }
 
-export function decodeAck(fields: WireFields): ActorId {
-  return actorIdFromBytes(readBytes(fields, 0, "actor", 16));
+/** As many generations as the unit has homes. @throws PeerError refused `bad_message`: the ack is then no ack. */
+export function decodeAck(fields: WireFields, homes: number): readonly number[] {
+  const generations = fields[0];
+  if (!Array.isArray(generations) || generations.length !== homes || !generations.every(isCount)) {
+    throw badMessage("the generations of an ack");
+  }
+  return generations;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 // ---- read --------------------------------------------------------------------------------------------------------

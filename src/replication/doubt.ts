@@ -12,6 +12,7 @@ import { type NodeId, type PartitionId, parseNamespaceId } from "../core/ids.ts"
 import { type Key, makeKey } from "../core/key.ts";
 import type { Logger } from "../env/logger.ts";
 import type { MetaStore } from "../env/meta-store.ts";
+import { UnitSet } from "./unit-set.ts";
 
 const META_IN_DOUBT = "in-doubt";
 /** Followed by the namespace's number, a slash and the key in hex. */
@@ -29,6 +30,15 @@ interface RowInDoubt {
   readonly lossNumber: number;
 }
 
+interface Heard {
+  /** The units of which the peer was itself in doubt when its scan began: for those its rows prove nothing. */
+  readonly inDoubt: UnitSet;
+  readonly times: number;
+}
+
+/** So often an owner that is itself in doubt is heard before nobody waits for it: its own doubt may be about to end. */
+const HEARINGS_IN_DOUBT = 2;
+
 export class Doubt {
   readonly #meta: MetaStore;
   readonly #logger: Logger;
@@ -37,9 +47,10 @@ export class Doubt {
   /** Single rows in doubt, by key id. */
   readonly #rows = new Map<string, RowInDoubt>();
   #losses = 0;
-  /** Peers whose whole scans were merged since doubt began or the layout changed, by whether they could be trusted. */
-  readonly #heard = new Map<NodeId, "trusted" | "in-doubt">();
-  #layoutVersion = 0;
+  /** Peers whose whole scans were merged since doubt began or a layout was adopted. */
+  readonly #heard = new Map<NodeId, Heard>();
+  /** The document under which they were heard: adopting another one restarts all. */
+  #layout: ActiveLayout | null = null;
 
   /** `forgotten`: this start found the database gone. Doubt survives restarts until it has ended everywhere. */
   constructor(parts: {
@@ -75,6 +86,11 @@ export class Doubt {
     return [...this.#rows.values()];
   }
 
+  /** Rises with each loss of a row, and of this start's database: what was acknowledged before one is worth nothing. */
+  get losses(): number {
+    return this.#losses;
+  }
+
   /** The row was found unreadable: it says so itself for as long as it is, but somebody should ask the other owners. */
   noteUnreadable(key: Key): void {
     const known = this.#rows.get(key.id);
@@ -95,6 +111,7 @@ export class Doubt {
       this.#everywhere = true;
       // Whoever was heard before this row was forgotten has to be heard again.
       this.#heard.clear();
+      this.#losses++;
       return;
     }
     if (known?.durable !== true) this.#meta.set(rowName(key), new Uint8Array(0));
@@ -133,41 +150,48 @@ export class Doubt {
   }
 
   of(layout: ActiveLayout, policy: string, partition: PartitionId): boolean {
-    return this.#everywhere && this.#stateOf(layout.homes(policy, partition)) === "in-doubt";
+    return this.#everywhere && this.#stateOf(layout, policy, partition) === "in-doubt";
   }
 
-  /** A whole scan of `peer` under this layout has been merged. Ends doubt where enough has been heard. */
-  heard(layout: ActiveLayout, peer: NodeId, state: "trusted" | "in-doubt"): void {
-    if (layout.version !== this.#layoutVersion) {
-      this.#layoutVersion = layout.version;
-      this.#heard.clear();
+  /** This node's units of which it is in doubt. */
+  units(layout: ActiveLayout): UnitSet {
+    const units = new UnitSet();
+    if (!this.#everywhere) return units;
+    for (const [policy, partition] of this.#ownUnits(layout)) {
+      if (this.#stateOf(layout, policy, partition) !== "in-doubt") continue;
+      units.add(policy, partition, layout.partitions);
     }
-    this.#heard.set(peer, state);
+    return units;
+  }
+
+  /**
+   * A whole scan of `peer` under this layout has been merged; `inDoubt`: what the peer itself was in doubt of. Ends doubt
+   * where enough has been heard. @throws DiskFullError
+   */
+  heard(layout: ActiveLayout, peer: NodeId, inDoubt: UnitSet): void {
+    this.#restartIfAdopted(layout);
+    const times = (this.#heard.get(peer)?.times ?? 0) + 1;
+    this.#heard.set(peer, { inDoubt, times });
     this.endIfPossible(layout);
   }
 
   /** Which peers must still be heard; [] once doubt has ended everywhere. */
   unheard(layout: ActiveLayout): NodeId[] {
-    if (layout.version !== this.#layoutVersion) {
-      this.#layoutVersion = layout.version;
-      this.#heard.clear();
-    }
+    this.#restartIfAdopted(layout);
     const storage = layout.document.members.filter((member) => member.role === "storage");
     return storage
       .map((member) => member.id)
-      .filter((id) => id !== this.#self && this.#heard.get(id) !== "trusted");
+      .filter((id) => id !== this.#self && this.#heard.get(id)?.inDoubt.isEmpty !== true);
   }
 
+  /** @throws DiskFullError */
   endIfPossible(layout: ActiveLayout): void {
+    this.#restartIfAdopted(layout);
     let allInDoubt = 0;
-    for (const policy of Object.keys(layout.document.policies)) {
-      for (let p = 0; p < layout.partitions; p++) {
-        const homes = layout.homes(policy, p as PartitionId);
-        if (!homes.includes(this.#self)) continue;
-        const state = this.#stateOf(homes);
-        if (state === "in-doubt") return;
-        if (state === "all-heard") allInDoubt++;
-      }
+    for (const [policy, partition] of this.#ownUnits(layout)) {
+      const state = this.#stateOf(layout, policy, partition);
+      if (state === "in-doubt") return;
+      if (state === "all-heard") allInDoubt++;
     }
     if (allInDoubt > 0) this.#logger.error("all-owners-in-doubt", { units: allInDoubt });
     // First the disk, which may be full: else the doubt would come back with the next start.
@@ -177,22 +201,45 @@ export class Doubt {
     this.#logger.info("doubt-ended", { layoutVersion: layout.version });
   }
 
+  #restartIfAdopted(layout: ActiveLayout): void {
+    if (this.#layout === layout) return;
+    this.#layout = layout;
+    this.#heard.clear();
+  }
+
+  *#ownUnits(layout: ActiveLayout): Generator<readonly [policy: string, partition: PartitionId]> {
+    for (const policy of Object.keys(layout.document.policies)) {
+      for (let p = 0; p < layout.partitions; p++) {
+        const partition = p as PartitionId;
+        if (layout.homes(policy, partition).includes(this.#self)) yield [policy, partition];
+      }
+    }
+  }
+
   /**
    * Heard from block(S) = n - quorum + 1 other owners that were not in doubt themselves: every write that a quorum had
-   * acknowledged is then here. If all owners are in doubt, it ends when they have heard each other (`all-heard`).
+   * acknowledged is then here. Where fewer than that are left who are not in doubt, nobody could ever hear enough: there it
+   * ends when all others have been heard, those in doubt twice (`all-heard`, an error in the log). So does a sole owner's,
+   * at once. What a peer told under another layout proves nothing: it may not have been an owner of the unit then.
    */
-  #stateOf(homes: readonly NodeId[]): "in-doubt" | "trusted" | "all-heard" {
+  #stateOf(
+    layout: ActiveLayout,
+    policy: string,
+    partition: PartitionId,
+  ): "in-doubt" | "trusted" | "all-heard" {
+    const homes = layout.homes(policy, partition);
+    if (homes.length === 1) return "all-heard";
+    if (layout !== this.#layout) return "in-doubt";
     let trusted = 0;
-    let all = 0;
+    let settled = 0;
     for (const home of homes) {
-      if (home === this.#self) continue;
-      const state = this.#heard.get(home);
-      if (state === "trusted") trusted++;
-      if (state !== undefined) all++;
+      const heard = home === this.#self ? undefined : this.#heard.get(home);
+      if (heard === undefined) continue;
+      if (!heard.inDoubt.has(policy, partition)) trusted++;
+      else if (heard.times >= HEARINGS_IN_DOUBT) settled++;
     }
-    const others = homes.length - 1;
     if (trusted >= enough(homes.length)) return "trusted";
-    return all < others || trusted > 0 ? "in-doubt" : "all-heard";
+    return trusted + settled < homes.length - 1 ? "in-doubt" : "all-heard";
   }
 }
 

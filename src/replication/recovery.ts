@@ -20,11 +20,12 @@ import {
   type ScanRow,
 } from "./data-messages.ts";
 import { fetchWhole } from "./fetch-whole.ts";
+import { introduce } from "./introduction.ts";
 import { routeOf } from "./route.ts";
 import { keyAfter } from "./scan-local.ts";
+import type { UnitSet } from "./unit-set.ts";
 
 const IDLE_MS = 1_000;
-const BETWEEN_PEERS_MS = 10;
 const AFTER_FAILURE_MS = 500;
 const FETCHES_AT_ONCE = 16;
 /** Single rows that one step asks for. */
@@ -33,44 +34,95 @@ const ROWS_AT_ONCE = 16;
 /** A step may take as long as whole scans of all peers do: once `isStopping` says so it ends at the next answer. */
 export function recoveryWorker(r: Replication, isStopping: () => boolean = () => false): Worker {
   let firstRow = 0;
+  const greetings = new Greetings(r);
   return {
     name: "recovery",
     step: async () => {
       if (!r.doubt.any && !r.doubt.anyRow) return IDLE_MS;
       const layout = r.membership.layout();
       if (layout?.member(r.self) === undefined) return AFTER_FAILURE_MS;
+      greetings.renew();
       const { rows } = r.doubt;
       // Other ones each time: the owners of some may be away for long.
       if (firstRow >= rows.length) firstRow = 0;
       for (const { key, lossNumber } of rows.slice(firstRow, firstRow + ROWS_AT_ONCE)) {
         if (isStopping()) return IDLE_MS;
-        await recoverRow(r, layout, key, lossNumber);
+        await recoverRow(r, layout, greetings, key, lossNumber);
       }
       firstRow += ROWS_AT_ONCE;
       if (!r.doubt.any) return IDLE_MS;
       r.doubt.endIfPossible(layout);
-      if (!r.doubt.any) return IDLE_MS;
-      for (const peer of r.doubt.unheard(layout)) {
-        const state = await mergePeer(r, layout, peer, isStopping);
-        if (state !== null && r.membership.layout()?.version === layout.version) {
-          r.env.logger.info("doubt-heard", {
-            peer,
-            state,
-            actor: actorIdToHex(r.store.actorId),
-          });
-          r.doubt.heard(layout, peer, state);
-        }
-        if (!r.doubt.any) return IDLE_MS;
+      for (const peer of r.doubt.any ? r.doubt.unheard(layout) : []) {
+        await hearPeer(r, layout, greetings, peer, isStopping);
+        if (isStopping() || !r.doubt.any) break;
       }
-      return r.doubt.any ? AFTER_FAILURE_MS : BETWEEN_PEERS_MS;
+      if (r.doubt.any) return AFTER_FAILURE_MS;
+      r.counters.doubtsEnded++;
+      return IDLE_MS;
     },
   };
+}
+
+/**
+ * Before a peer is asked for what was lost it must know that this database is not what it was: else an ack from before the
+ * loss could still be counted beside the peer's (introduction.ts).
+ */
+class Greetings {
+  readonly #r: Replication;
+  /** Under which of the own generations each peer knows this node. */
+  readonly #met = new Map<NodeId, number>();
+  /** The losses that the own generation accounts for. At the start that is none: rows may have been lost before it. */
+  #losses = -1;
+
+  constructor(r: Replication) {
+    this.#r = r;
+  }
+
+  /** Takes a new generation when something was lost since the last one. @throws DiskFullError */
+  renew(): void {
+    const { losses } = this.#r.doubt;
+    if (losses === this.#losses) return;
+    this.#r.actors.raise();
+    this.#losses = losses;
+  }
+
+  /** The units that the peer is in doubt of; null when it does not know this node's present generation. */
+  async greet(layout: ActiveLayout, peer: NodeId): Promise<UnitSet | null> {
+    const { generation } = this.#r.actors.own;
+    const inDoubt = await introduce(this.#r, layout, peer);
+    if (inDoubt !== null) this.#met.set(peer, generation);
+    return this.hasMet(peer) ? inDoubt : null;
+  }
+
+  hasMet(peer: NodeId): boolean {
+    return this.#met.get(peer) === this.#r.actors.own.generation;
+  }
+}
+
+async function hearPeer(
+  r: Replication,
+  layout: ActiveLayout,
+  greetings: Greetings,
+  peer: NodeId,
+  isStopping: () => boolean,
+): Promise<void> {
+  const inDoubt = await greetings.greet(layout, peer);
+  if (inDoubt === null || !(await mergePeer(r, layout, peer, inDoubt, isStopping))) return;
+  // A generation that a third node has made this one raise meanwhile is news to the peer.
+  if (r.membership.layout() !== layout || !greetings.hasMet(peer)) return;
+  r.env.logger.info("doubt-heard", {
+    peer,
+    state: inDoubt.isEmpty ? "trusted" : "in-doubt",
+    actor: actorIdToHex(r.store.actorId),
+  });
+  r.doubt.heard(layout, peer, inDoubt);
 }
 
 /** Asks all other owners of one row, merges what they hold, and ends its doubt if enough of them could be trusted. */
 async function recoverRow(
   r: Replication,
   layout: ActiveLayout,
+  greetings: Greetings,
   key: Key,
   lossNumber: number,
 ): Promise<void> {
@@ -80,7 +132,12 @@ async function recoverRow(
     return;
   }
   const others = route.homes.filter((home) => home !== r.self);
-  const answers = await Promise.all(others.map((node) => readWhole(r, layout, key, node)));
+  const answers = await Promise.all(
+    others.map(async (node) => {
+      if (!greetings.hasMet(node) && (await greetings.greet(layout, node)) === null) return null;
+      return readWhole(r, layout, key, node);
+    }),
+  );
   let heard = 0;
   let trusted = 0;
   for (const answer of answers) {
@@ -90,8 +147,9 @@ async function recoverRow(
     if (answer.record === null) continue;
     await r.store.whenDurable(r.replica.merge(key, answer.record).sequence);
   }
-  if (r.membership.layout()?.version !== layout.version) return;
+  if (r.membership.layout() !== layout) return;
   const over = r.doubt.heardRow(key, lossNumber, others.length, heard, trusted);
+  if (over !== "goes-on") r.counters.rowsRecovered++;
   // A sole owner's row is the last copy: a page that cannot be read today may be readable tomorrow.
   if (over !== "trusted" || others.length === 0) return;
   // Nobody whose word counts has it: what could not be read had never been acknowledged.
@@ -117,34 +175,34 @@ async function readWhole(
   }
 }
 
-/** Null when the peer did not give all its rows, or there was no time for them. */
+/** False when the peer did not give all its rows, or there was no time for them. */
 async function mergePeer(
   r: Replication,
   layout: ActiveLayout,
   peer: NodeId,
+  inDoubt: UnitSet,
   isStopping: () => boolean,
-): Promise<"trusted" | "in-doubt" | null> {
-  let state: "trusted" | "in-doubt" = "trusted";
+): Promise<boolean> {
   for (const namespace of layout.document.namespaces) {
     let start: Uint8Array = new Uint8Array(0);
     for (;;) {
       const page = await scanPage(r, layout, peer, namespace.id, start);
-      if (page === null) return null;
-      if (page.inDoubt) state = "in-doubt";
+      // A peer that was sure of everything when it was greeted has lost its database since.
+      if (page === null || (page.inDoubt && inDoubt.isEmpty)) return false;
       for (let i = 0; i < page.rows.length; i += FETCHES_AT_ONCE) {
-        if (isStopping()) return null;
+        if (isStopping()) return false;
         const rows = page.rows.slice(i, i + FETCHES_AT_ONCE);
         const merged = await Promise.all(
           rows.map((row) => mergeRow(r, layout, peer, namespace.id, row)),
         );
-        if (merged.includes(false)) return null;
+        if (merged.includes(false)) return false;
       }
       const last = page.rows.at(-1);
       if (!page.more || last === undefined) break;
       start = keyAfter(last.key);
     }
   }
-  return state;
+  return true;
 }
 
 async function scanPage(

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { compileLayout } from "../../src/core/active-layout.ts";
+import type { PartitionId } from "../../src/core/ids.ts";
 import { SCAN_SLICE_ROWS } from "../../src/core/limits.ts";
 import { recoveryWorker } from "../../src/replication/recovery.ts";
 import { scanLocal } from "../../src/replication/scan-local.ts";
+import { UnitSet } from "../../src/replication/unit-set.ts";
 import { ReplicationCluster } from "../support/replication-cluster.ts";
 
 const THREE = ["eu", "us", "ap"];
@@ -59,7 +62,7 @@ describe("a replica in doubt", () => {
     });
     const layout = replication.membership.layout();
     if (layout === undefined) throw new Error("no layout");
-    for (const at of [1, 2]) replication.doubt.heard(layout, cluster.node(at).id, "trusted");
+    for (const at of [1, 2]) replication.doubt.heard(layout, cluster.node(at).id, new UnitSet());
     expect(replication.doubt.any).toBe(false);
     const answer = await cluster.settle(scan);
     expect(answer.rows).toHaveLength(keys.length);
@@ -127,7 +130,7 @@ describe("a replica in doubt", () => {
     const cluster = await amnesiac(Array.from({ length: 40 }, (_, i) => `k${i}`));
     const { replication, sent } = cluster.node(0);
     await cluster.settle(recoveryWorker(replication, () => true).step());
-    expect(sent.map(({ kind }) => kind)).toEqual(["scan", "scan"]);
+    expect(sent.map(({ kind }) => kind)).toEqual(["introduce", "scan"]);
     expect(replication.doubt.any).toBe(true);
   });
 
@@ -150,9 +153,44 @@ describe("a replica in doubt", () => {
     const { replication } = cluster.node(0);
     const errors: string[] = [];
     Object.assign(replication.env.logger, { error: (event: string) => errors.push(event) });
-    await cluster.settle(recoveryWorker(replication).step());
+    const worker = recoveryWorker(replication);
+    await cluster.settle(worker.step());
+    expect(replication.doubt.any).toBe(true);
+    await cluster.settle(worker.step());
     expect(replication.doubt.any).toBe(false);
     expect(errors).toEqual(["all-owners-in-doubt"]);
+  });
+
+  test("two of three that are in doubt do not wait for each other for ever", async () => {
+    const cluster = new ReplicationCluster(THREE, 3, { inDoubt: [0, 1] });
+    for (const key of ["a", "b"]) {
+      await cluster.put(2, key, "v", { consistency: { level: "all" } });
+    }
+    for (const at of [0, 1]) cluster.node(at).store.rows.clear();
+    const workers = [0, 1].map((at) => recoveryWorker(cluster.node(at).replication));
+    for (let round = 0; round < 3; round++) {
+      for (const worker of workers) await cluster.settle(worker.step());
+    }
+    for (const at of [0, 1]) {
+      expect(cluster.node(at).replication.doubt.any).toBe(false);
+      expect(cluster.node(at).store.rows.size).toBe(2);
+    }
+  });
+
+  test("what was heard under an older layout proves nothing under a newer one", async () => {
+    const cluster = await amnesiac(["k"]);
+    const { replication } = cluster.node(0);
+    const older = replication.membership.layout();
+    if (older === undefined) throw new Error("no layout");
+    const third = cluster.node(2).id;
+    cluster.drop = (_from, to) => (to === third ? "refuse" : "deliver");
+    replication.doubt.heard(older, cluster.node(1).id, new UnitSet());
+    const newer = compileLayout({ ...older.document, version: older.version + 1 });
+    // A node cannot be asked what it answers by two layouts at once: here only the judgement is.
+    replication.doubt.unheard(older);
+    const partition = 0 as PartitionId;
+    expect(replication.doubt.of(newer, "default", partition)).toBe(true);
+    expect(replication.doubt.unheard(newer)).toHaveLength(2);
   });
 
   // The owners heard before the row was forgotten had told of what it held then.
