@@ -60,7 +60,7 @@ export interface GyreNode {
   /** What replication has done so far; the metrics show the same. */
   readonly counters: Readonly<Counters>;
   /** The client-facing app; `info` is what the runtime's listener knows beyond the request. */
-  fetch(request: Request, info?: RequestInfo): Promise<Response>;
+  fetch(request: Request, info?: RequestInfo): Response | Promise<Response>;
   /** What the peer listener calls. */
   readonly peer: PeerHandler;
   start(): void;

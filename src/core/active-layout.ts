@@ -44,6 +44,20 @@ export function compileLayout(document: LayoutDocument): ActiveLayout {
   return new CompiledLayout(document);
 }
 
+/**
+ * One array for all partitions with the same homes in the same order: few of the thousands differ, and what is kept by array
+ * (replication/plan.ts) then stays in the processor's cache.
+ */
+function shareHomes(assignment: readonly (readonly NodeId[])[]): readonly (readonly NodeId[])[] {
+  const known = new Map<string, readonly NodeId[]>();
+  return assignment.map((homes) => {
+    const name = homes.join();
+    const shared = known.get(name) ?? homes;
+    known.set(name, shared);
+    return shared;
+  });
+}
+
 class CompiledLayout implements ActiveLayout {
   readonly document: LayoutDocument;
   readonly version: number;
@@ -71,7 +85,7 @@ class CompiledLayout implements ActiveLayout {
           name,
           policy,
           copies: policyCopies(policy),
-          assignment: document.assignments[name] ?? [],
+          assignment: shareHomes(document.assignments[name] ?? []),
         },
       ]),
     );

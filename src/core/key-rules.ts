@@ -10,6 +10,8 @@ export type Parsed =
   | { readonly ok: false; readonly reason: string };
 
 const NAMESPACE = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+/** Most keys: characters that stand for themselves in a path and mean nothing to any URL parser; no dot, no backslash. */
+const PLAIN = /^[\w~!$&'()*+,;=:@/-]{1,512}$/;
 const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
 // Tab, and everything but controls: what a header field may hold (RFC 9110 section 5.5).
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -19,6 +21,7 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
  * a plus is a plus; slashes count. Dot segments and backslashes are refused here, since some URL parsers rewrite them.
  */
 export function decodeKeyPath(rawPath: string): Parsed {
+  if (PLAIN.test(rawPath)) return { ok: true, text: rawPath };
   if (!VISIBLE_ASCII.test(rawPath)) {
     return refused("The key in the path holds characters that must be percent-encoded");
   }

@@ -24,8 +24,8 @@ import { targetOf } from "./target.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface HttpApp {
-  /** Never rejects. */
-  fetch(request: Request, info?: RequestInfo): Promise<Response>;
+  /** Never throws or rejects. A get that needs nobody else is answered at once: promises cost more than all the rest of it. */
+  fetch(request: Request, info?: RequestInfo): Response | Promise<Response>;
   /** All that is answered: what /openapi.json must say as well. */
   readonly routes: readonly Route[];
 }
@@ -53,9 +53,9 @@ export function createApp(deps: HttpDeps): HttpApp {
   ];
   const hono = createRouter(routes);
 
-  const fetch = (request: Request, info?: RequestInfo): Promise<Response> => {
+  const fetch = (request: Request, info?: RequestInfo): Response | Promise<Response> => {
     const call = openCall(request, info);
-    if (call instanceof Response) return Promise.resolve(call);
+    if (call instanceof Response) return call;
     if (call.path.startsWith(KV_PREFIX)) return kv.handle(call);
     return routed(call);
   };
@@ -114,8 +114,9 @@ function createCallOpener(deps: HttpDeps): CallOpener {
     const wire = info?.wireHeaders;
     const headers = wire === undefined ? request.headers : new WireHeaderReader(wire);
     try {
-      const { path, query } = targetOf(request, info);
-      const cors = guard.check(request.url, method, headers);
+      const { url } = request;
+      const { path, query } = targetOf(url, info);
+      const cors = guard.check(url, method, headers);
       if (method === "OPTIONS" && cors !== null) {
         return new Response(null, { status: 204, headers: guard.preflightHeaders(cors) });
       }

@@ -63,7 +63,7 @@ export class KvRoutes {
 
   routes(): readonly Route[] {
     const path = "/v1/kv/{ns}/{key}";
-    const handler = (call: Call): Promise<Response> => this.handle(call);
+    const handler = (call: Call): Response | Promise<Response> => this.handle(call);
     return [
       { method: "GET", path, handler },
       { method: "PUT", path, handler },
@@ -71,28 +71,51 @@ export class KvRoutes {
     ];
   }
 
-  /** Never rejects. Each method is one asynchronous function: every one between would cost a turn of the microtasks. */
-  async handle(call: Call): Promise<Response> {
+  /** Never throws or rejects. A promise only where something is waited for: it costs as much as the rest of a get. */
+  handle(call: Call): Response | Promise<Response> {
+    try {
+      const reads = call.method === "GET" || call.method === "HEAD";
+      const answering = reads ? this.#read(call) : this.#write(call);
+      if (answering instanceof Promise) return this.#later(call, answering);
+      return this.#counted(call, answering);
+    } catch (error) {
+      return this.#counted(call, answerThrown(call, error));
+    }
+  }
+
+  async #later(call: Call, answering: Promise<Response>): Promise<Response> {
     let response: Response;
     try {
-      if (call.method === "GET" || call.method === "HEAD") {
-        const session = readSession(this.#tokens, call);
-        const located = locateKey(this.#deps, call, KV_PREFIX, GET_OPTIONS);
-        const target = located instanceof Promise ? await located : located;
-        const outcome = await this.#deps.service.get(this.#getRequest(target, session));
-        response = this.#got(call, target, outcome);
-        if (session !== null && outcome.status === "ok") {
-          const seen = sessionAfterRead(session, call, target.key, outcome);
-          giveSession(response, this.#tokens, seen);
-        }
-      } else {
-        response = await this.#write(call);
-      }
+      response = await answering;
     } catch (error) {
       response = answerThrown(call, error);
     }
+    return this.#counted(call, response);
+  }
+
+  #counted(call: Call, response: Response): Response {
     this.#counters.count(call, response.status);
     return response;
+  }
+
+  #read(call: Call): Response | Promise<Response> {
+    const session = readSession(this.#tokens, call);
+    const located = locateKey(this.#deps, call, KV_PREFIX, GET_OPTIONS);
+    if (!(located instanceof Promise)) return this.#readAt(call, located, session);
+    return located.then((target) => this.#readAt(call, target, session));
+  }
+
+  #readAt(call: Call, target: KeyTarget, session: Session | null): Response | Promise<Response> {
+    const outcome = this.#deps.service.get(this.#getRequest(target, session));
+    if (!(outcome instanceof Promise)) return this.#shown(call, target, session, outcome);
+    return outcome.then((late) => this.#shown(call, target, session, late));
+  }
+
+  #shown(call: Call, target: KeyTarget, session: Session | null, outcome: GetOutcome): Response {
+    const response = this.#got(call, target, outcome);
+    if (session === null || outcome.status !== "ok") return response;
+    const seen = sessionAfterRead(session, call, target.key, outcome);
+    return giveSession(response, this.#tokens, seen);
   }
 
   #getRequest(target: KeyTarget, session: Session | null): GetRequest {

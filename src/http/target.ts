@@ -15,9 +15,9 @@ export interface Target {
  * object is made: it costs more than the rest of a get.
  * @throws HttpProblem when it is too long or not an origin-form or absolute-form target.
  */
-export function targetOf(request: Request, info: RequestInfo | undefined): Target {
+export function targetOf(url: string, info: RequestInfo | undefined): Target {
   const wire = info?.rawTarget;
-  const text = typeof wire === "string" ? wire : request.url;
+  const text = typeof wire === "string" ? wire : url;
   if (text.length > TARGET_CHARS_MAX) {
     throw new HttpProblem(
       "uri_too_long",

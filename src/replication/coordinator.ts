@@ -7,6 +7,7 @@ import { explainKey } from "./explain.ts";
 import { forwardPut } from "./forward.ts";
 import { listKeys } from "./list.ts";
 import { PutPath } from "./put-path.ts";
+import { readHere } from "./read-here.ts";
 import { Reader } from "./reader.ts";
 import type {
   Explanation,
@@ -32,10 +33,14 @@ export class Coordinator implements KeyValueService {
     this.#putPath = new PutPath(r, this.#reader);
   }
 
-  async get(request: GetRequest): Promise<GetOutcome> {
+  get(request: GetRequest): GetOutcome | Promise<GetOutcome> {
     if (this.#running >= COORDINATED_MAX) return { status: "overloaded" };
-    this.#running++;
     this.#r.counters.gets++;
+    return readHere(this.#r, request) ?? this.#getAround(request);
+  }
+
+  async #getAround(request: GetRequest): Promise<GetOutcome> {
+    this.#running++;
     try {
       const outcome = await this.#reader.get(request);
       if (outcome.status !== "namespace-not-found") return outcome;

@@ -145,7 +145,8 @@ export interface Explanation {
 
 /** The whole of what http may ask for. Implemented by coordinator.ts. No method rejects for an expected outcome. */
 export interface KeyValueService {
-  get(request: GetRequest): Promise<GetOutcome>;
+  /** At once when this node alone can answer, without a promise. */
+  get(request: GetRequest): GetOutcome | Promise<GetOutcome>;
   put(request: PutRequest): Promise<PutOutcome>;
   list(request: ListRequest): Promise<ListOutcome>;
   explain(key: Key, namespace: NamespaceEntry, timeoutMs: number): Promise<Explanation>;

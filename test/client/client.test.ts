@@ -432,7 +432,7 @@ describe("a session", () => {
 
   test("serves the real routes: a put and a get that asks for it", async () => {
     const server: HttpWorld = await createHttpWorld();
-    net.servers.set(EU, (target, init) =>
+    net.servers.set(EU, async (target, init) =>
       server.app.fetch(new Request(`http://127.0.0.1:7070${target}`, init)),
     );
     const session = client.session();

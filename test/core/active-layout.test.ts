@@ -37,11 +37,17 @@ describe("a compiled layout", () => {
   const doc = document();
   const layout = compileLayout(doc);
 
-  test("answers with the document's own lists of homes, making nothing", () => {
+  test("answers with the document's lists of homes, one array for each list that differs", () => {
+    const arrays = new Set<readonly string[]>();
     for (const p of partitions) {
-      expect(layout.homes("default", p)).toBe(doc.assignments["default"]?.[p] ?? []);
-      expect(layout.homes("eu=2,us=1", p)).toBe(layout.homes("eu=2,us=1", p));
+      const homes = layout.homes("default", p);
+      expect(homes).toEqual(doc.assignments["default"]?.[p] ?? []);
+      expect(layout.homes("default", p)).toBe(homes);
+      arrays.add(homes);
     }
+    expect(arrays.size).toBe(new Set([...arrays].map((homes) => homes.join())).size);
+    const one = compileLayout({ ...doc, assignments: { default: [[nodeId(4)], [nodeId(4)]] } });
+    expect(one.homes("default", 0 as PartitionId)).toBe(one.homes("default", 1 as PartitionId));
   });
 
   test("finds members, regions and namespaces", () => {

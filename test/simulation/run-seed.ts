@@ -95,7 +95,7 @@ async function untilReady(world: World, limitMs: number): Promise<void> {
 function ask(world: World, node: number, path: string): Promise<Response> {
   const running = world.node(node).process?.node;
   if (running === undefined || running === null) throw new Error(`node ${node} does not run`);
-  return running.fetch(new Request(urlOf(node, path, "")));
+  return Promise.resolve(running.fetch(new Request(urlOf(node, path, ""))));
 }
 
 interface Explained {

@@ -178,7 +178,7 @@ function send(app: HttpApp, method: string, path: string, init: CallInit): Promi
     ...(body === undefined ? {} : { body: body as BodyInit, duplex: "half" }),
   });
   const info: RequestInfo = init.hidesTarget ? {} : { rawTarget: path };
-  return app.fetch(request, info);
+  return Promise.resolve(app.fetch(request, info));
 }
 
 export function layoutOf(namespaces: readonly NamespaceEntry[]): LayoutDocument {

@@ -351,9 +351,9 @@ export class ReplicationCluster {
   }
 
   /** Drives the clock until the promise settles. */
-  async settle<T>(promise: Promise<T>, limitMs = 20_000): Promise<T> {
+  async settle<T>(outcome: T | Promise<T>, limitMs = 20_000): Promise<T> {
     let done = false;
-    const watched = promise.finally(() => {
+    const watched = Promise.resolve(outcome).finally(() => {
       done = true;
     });
     watched.catch(ignore);
