@@ -68,6 +68,7 @@ const listener = await listenPeer({
 });
 const client = new PeerClient({
   env,
+  sessionClock: env.clock,
   self: parseNodeId("a".repeat(32)),
   clusterId: () => cluster,
   keyring,

@@ -43,15 +43,10 @@ export class PeerCaller {
     return this.#validSession() !== undefined;
   }
 
-  /** The next message says hello again; answers to those under way are still taken. */
-  renewSession(): void {
-    this.#session = undefined;
-  }
-
   #validSession(): CallerSession | undefined {
     const session = this.#session;
     if (session === undefined) return undefined;
-    const ageMs = this.#options.env.clock.monotonicMs() - session.openedMs;
+    const ageMs = this.#options.identity.clock.monotonicMs() - session.openedMs;
     if (ageMs > PEER_SESSION_LIFE_MS) this.#session = undefined;
     return this.#session;
   }
@@ -100,7 +95,7 @@ export class PeerCaller {
       const session = this.#session;
       const leftMs = deadlineMs - clock.monotonicMs();
       if (session === undefined || leftMs <= 0) throw expired();
-      const request = session.sign(body, beganMs);
+      const request = session.sign(body, clock.monotonicMs() - beganMs);
       const answer = await this.#transport(MESSAGES_PATH, request.auth, body, leftMs);
       if (clock.monotonicMs() > deadlineMs) {
         // Checked here too, because a process that was stopped may get its answers before its timers.

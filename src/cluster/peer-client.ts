@@ -1,5 +1,6 @@
 import type { ClusterId, NodeId } from "../core/ids.ts";
 import type { Metric } from "../core/metrics.ts";
+import type { Clock } from "../env/clock.ts";
 import type { Env } from "../env/env.ts";
 import type { Keyring } from "./keyring.ts";
 import { PeerCaller } from "./peer-caller.ts";
@@ -23,7 +24,10 @@ const DIRECT_MAX = 512;
 const ADDRESSES_MAX = 64;
 
 export interface PeerClientOptions {
+  /** With a clock that goes on while the machine sleeps: deadlines must be over when it wakes. */
   readonly env: Env;
+  /** One that may stand still, see CallerIdentity. */
+  readonly sessionClock: Clock;
   readonly self: NodeId;
   /** Undefined until this node has created or joined a cluster. */
   readonly clusterId: () => ClusterId | undefined;
@@ -52,9 +56,9 @@ export class PeerClient implements PeerChannel {
 
   constructor(options: PeerClientOptions) {
     this.#options = options;
-    const { env, keyring, self } = options;
-    const { clock, crypto, random } = env;
-    this.#identity = { clock, crypto, random, keyring, self };
+    const { env, keyring, self, sessionClock } = options;
+    const { crypto, random } = env;
+    this.#identity = { clock: sessionClock, crypto, random, keyring, self };
   }
 
   send(
@@ -95,12 +99,6 @@ export class PeerClient implements PeerChannel {
     let queued = 0;
     for (const peer of this.#peers.values()) queued += peer.lane.queued;
     return peerMetrics(this.stats, queued);
-  }
-
-  /** After this node was suspended: the time of its sessions is not that of their peers any more. */
-  renewSessions(): void {
-    for (const peer of this.#peers.values()) peer.caller.renewSession();
-    for (const caller of this.#byAddress.values()) caller.renewSession();
   }
 
   /** Ends all timers and refuses what waits. */

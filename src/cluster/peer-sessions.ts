@@ -27,6 +27,7 @@ import {
 
 /** What the caller and all its sessions share. */
 export interface CallerIdentity {
+  /** Its monotonic time may stand still while the machine sleeps: then messages look older than they are, never younger. */
   readonly clock: Clock;
   readonly crypto: Crypto;
   readonly random: Random;
@@ -101,6 +102,7 @@ export class CallerSession {
   readonly peer: NodeId;
   /** When the answer to the hello came, in this node's monotonic time. */
   readonly openedMs: number;
+  readonly #clock: Clock;
   readonly #crypto: Crypto;
   readonly #keys: SessionKeys;
   readonly #refusalKey: Uint8Array | undefined;
@@ -116,6 +118,7 @@ export class CallerSession {
     keys: SessionKeys,
   ) {
     this.peer = peer;
+    this.#clock = identity.clock;
     this.openedMs = identity.clock.monotonicMs();
     this.#crypto = identity.crypto;
     this.#keys = keys;
@@ -124,13 +127,14 @@ export class CallerSession {
     this.#prefix = joinFields("q1", keyId, identity.self, peer, sessionId);
   }
 
-  /** `beganMs`: when the oldest message of the body began, in this node's monotonic time. */
-  sign(body: Uint8Array, beganMs: number): SignedRequest {
+  /** `ageMs`: since the oldest message of the body began. */
+  sign(body: Uint8Array, ageMs: number): SignedRequest {
     const sequence = ++this.#sequence;
+    const beganMs = this.#clock.monotonicMs() - ageMs - this.openedMs;
     const header = joinFields(
       this.#prefix,
       String(sequence),
-      String(Math.floor(beganMs - this.openedMs)),
+      String(Math.floor(beganMs)),
       bodyDigest(this.#crypto, body),
     );
     const context = requestContext(MESSAGES_PATH, body.length);

@@ -56,6 +56,29 @@ export const CLOCK_AHEAD_MAX_MS = 60_000;
 /** An expiry in ms is an exact number. */
 export const EXPIRES_AT_MAX_MS = 2 ** 53 - 1;
 
+/** Context entries from which on the reaper looks for some that may go: tokens fit many times as many. */
+export const CONTEXT_ENTRIES_COMPACT = 32;
+
+// ---- reaping ------------------------------------------------------------------------------------------------------
+
+/** How long a tombstone or an expired value is kept at least, in ms: a day of clocks that disagree, and of sessions. */
+export const GRACE_DEFAULT_MS = 24 * 3_600_000;
+/**
+ * The quiet that a reap round asks for, in lives of a message (D): a copy of a row lives for at most two, one in a read and one
+ * in the message that the read becomes, and a round takes at most two.
+ */
+export const QUIET_LIVES = 4;
+/** What a round may take, in lives of a message. Longer: void. */
+export const REAP_ROUND_LIVES = 2;
+/** Records in one reap round: one question to each member of the cluster for all of them. */
+export const REAP_KEYS_MAX = 64;
+/** Rows that the reaper looks at in one step: a millisecond or two. */
+export const REAP_STEP_ROWS = 128;
+/** Pause between its steps, in ms: a million rows take a quarter of an hour, for a hundredth of a core. */
+export const REAP_STEP_PAUSE_MS = 100;
+/** Keys remembered for the quiet rule. More: all others count as touched when the newest forgotten one was. */
+export const TOUCHED_KEYS_MAX = 65_536;
+
 // ---- tokens that clients carry -----------------------------------------------------------------------------------
 
 /** Context entries in one token. More (the reaper compacts from 32 on): the token is refused with 422. */
@@ -121,6 +144,55 @@ export const PEER_SESSION_LIFE_MS = 30 * 60_000;
 export const REQUEST_TIMEOUT_MAX_MS = 40_000;
 /** The least patience with a silent home before a stand-in is asked in addition, in ms. */
 export const STAND_IN_AFTER_MIN_MS = 150;
+/**
+ * Bytes of hints that a node keeps for absent homes, or a tenth of its disk if that is less. At the edge it refuses new ones
+ * and another node stands in; what it has taken it keeps.
+ */
+export const HINT_BYTES_MAX = 1024 * MIB;
+/** The share of the disk that hints may take, in percent. */
+export const HINT_DISK_PERCENT = 10;
+/**
+ * How long a hint waits for its target, in ms. Older ones, and the oldest ones over the budget, are left to anti-entropy, but
+ * only when as many owners as the put asked for hold what the hint holds.
+ */
+export const HINT_AGE_MAX_MS = 3 * 3_600_000;
+/** Hints that one node hands over in a second: a home that comes back has clients to serve as well. */
+export const HANDOFF_ROWS_PER_SECOND = 5000;
+/** Bytes of hints that one node hands over in a second, for the same reason. */
+export const HANDOFF_BYTES_PER_SECOND = 32 * MIB;
+/** Hints on their way at once: hides the round trip between regions. */
+export const HANDOFF_ROWS_AT_ONCE = 256;
+/** Bytes of hints on their way at once, by the mean of their shelf; one alone always may. */
+export const HANDOFF_BYTES_AT_ONCE = 4 * MIB;
+/** Hints of absent homes that are known to need no custody any more. Beyond it all are looked at again. */
+export const HANDOFF_REMEMBERED_MAX = 65_536;
+/**
+ * How long a round of anti-entropy with all peers takes when nothing differs, in ms: each pair compares its roots twice in
+ * it, 18 KB for a thousand units.
+ */
+export const ANTI_ENTROPY_INTERVAL_MS = 10_000;
+/** Bytes that a node's own rounds of anti-entropy send and receive in a second. Beyond it they wait: clients come first. */
+export const ANTI_ENTROPY_BYTES_PER_SECOND = 32 * MIB;
+/** Rows that a node's own rounds compare or exchange in a second, for the same reason: some 20 us of work each. */
+export const ANTI_ENTROPY_ROWS_PER_SECOND = 20_000;
+/** Rounds of others that a node answers at once. More: refused as overloaded, and the peer comes again later. */
+export const ANTI_ENTROPY_ANSWERS_MAX = 4;
+/** Rows that a node reads of a slice of a leaf for one comparison. More are left to the next round. */
+export const ANTI_ENTROPY_RANGE_ROWS_MAX = 65_536;
+/** Rows of the largest list that is compared row by row. Longer ones are first cut into sixteen. */
+export const ANTI_ENTROPY_LIST_ROWS_MAX = 64;
+/** Records, or keys of missing ones, in one message of anti-entropy: some ms of work for its receiver. */
+export const ANTI_ENTROPY_ROWS_PER_MESSAGE = 256;
+/** Bytes of records in one message of anti-entropy; one record alone always fits. */
+export const ANTI_ENTROPY_MESSAGE_BYTES = MIB;
+/** Rows that are read for a tree before other turns may run: a few ms of work. */
+export const TREE_SLICE_ROWS = 256;
+/** How often every row is read and the trees are made anew to compare, in ms: a week, as ZFS and its like are scrubbed. */
+export const SCRUB_INTERVAL_MS = 7 * 24 * 3_600_000;
+/** Rows that a scrub reads in a second. A million take ten minutes; more would be felt by clients of a slow disk. */
+export const SCRUB_ROWS_PER_SECOND = 2000;
+/** Stand-ins that one read asks, of a ring that may have hundreds: a hint is nearly always with the first. More: not asked. */
+export const STAND_IN_READS_MAX = 16;
 
 // ---- the node ----------------------------------------------------------------------------------------------------
 

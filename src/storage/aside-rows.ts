@@ -17,6 +17,7 @@ export class AsideRows {
   readonly #logger: Logger;
   readonly #checksum: RowChecksum;
   readonly #turn: Turn;
+  readonly #watchers: ((name: RowName) => void)[] = [];
 
   constructor(
     parts: { readonly disk: Disk; readonly hasher: Hasher; readonly logger: Logger },
@@ -30,6 +31,15 @@ export class AsideRows {
     this.#turn = turn;
   }
 
+  /** As RecordStore.watchAsides. */
+  watch(watcher: (name: RowName) => void): void {
+    this.#watchers.push(watcher);
+  }
+
+  #tell(name: RowName): void {
+    for (const watcher of this.#watchers) watcher(name);
+  }
+
   /** As RecordStore.setAside. */
   set(
     shelf: string,
@@ -38,6 +48,7 @@ export class AsideRows {
     minted: Minted | null,
     note: Uint8Array,
   ): number {
+    this.#tell(key);
     const head = encodeHead(record);
     const body = encodeBody(record);
     this.#turn.begin();
@@ -65,6 +76,7 @@ export class AsideRows {
         const found = this.#disk.asides(namespace, bytes).find((row) => row.shelf === shelf);
         if (found?.sequence !== sequence) return false;
         this.#disk.deleteAside(shelf, namespace, bytes);
+        this.#tell(key);
         return true;
       });
     });

@@ -129,6 +129,16 @@ export interface RecordStore {
   scan(request: ScanRequest): { readonly rows: readonly ScannedRow[]; readonly sequence: number };
   /** Heads in the order (place, namespace, key), which is that of the ring. @throws SqliteError as `scan` */
   scanPlaces(request: PlaceScanRequest): PlaceScanAnswer;
+  /** As `scan`, in key order, but heads that are checked and not decoded. */
+  scanHeads(request: ScanRequest): {
+    readonly rows: readonly PlacedRow[];
+    readonly sequence: number;
+  };
+  /**
+   * Looks at the row on the disk, past the cache, values included. `healed`: it was bad, and has been written anew from
+   * memory.
+   */
+  checkRow(key: Key): "sound" | "absent" | "unknown" | "healed";
   /**
    * Deletes rows in one commit, each only if it is a readable record of the given sequence; says which. Durable when it
    * returns. @throws DiskFullError
@@ -164,6 +174,8 @@ export interface RecordStore {
   /** 16 bytes that are equal for equal (namespace, key, head), under a secret; null unless there is a readable record. */
   digestOf(key: Key): Uint8Array | null;
   watchRows(watcher: RowWatcher): void;
+  /** Told of each row that is set aside or dropped from there, before it is durable. */
+  watchAsides(watcher: (name: RowName) => void): void;
   usage(): { readonly rows: number; readonly bytes: number };
   /** Small durable values; `set` and `delete` are committed (FULL) before they return. */
   readonly meta: MetaStore;

@@ -1,16 +1,12 @@
 import { LRUCache } from "lru-cache";
 import { assert } from "../core/assert.ts";
-import type { Hasher } from "../core/hasher.ts";
 import { type ActorId, actorIdFromBytes } from "../core/ids.ts";
 import { type Key, placeOf } from "../core/key.ts";
 import { TURN_BYTES_MAX, TURN_RECORDS_MAX } from "../core/limits.ts";
 import { recordBytes } from "../core/record.ts";
 import { encodeBody, encodeHead } from "../core/record-codec.ts";
 import type { CausalRecord } from "../core/version.ts";
-import type { Clock } from "../env/clock.ts";
 import type { AsideUsage, Disk, Minted, PlaceCursor } from "../env/disk.ts";
-import type { Env } from "../env/env.ts";
-import type { Logger } from "../env/logger.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 import type { Random } from "../env/random.ts";
 import { AsideRows } from "./aside-rows.ts";
@@ -22,7 +18,6 @@ import type {
   PlaceScanAnswer,
   PlaceScanRequest,
   RecordStore,
-  RowName,
   RowWatcher,
   ScannedRow,
   ScanRequest,
@@ -31,40 +26,8 @@ import type {
 import { RowChanges } from "./row-changes.ts";
 import { digestToBytes, type RowDigest, RowDigester } from "./row-digest.ts";
 import { type FoundRecord, type ReplacedRow, RowReader } from "./row-reader.ts";
+import type { StoreCounters, StoreOptions } from "./store-options.ts";
 import { Turn } from "./turn.ts";
-
-export interface StoreOptions {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly hasher: Hasher;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly failStop: Env["failStop"];
-  /** Bytes of decoded records to keep in memory, by estimate. */
-  readonly cacheBytes: number;
-  /** What row digests are keyed with: the same on all nodes of a cluster, unknown to clients. */
-  readonly digestKey: Uint8Array;
-  /** Told of a commit that held up the event loop so long that deadlines of others must be shifted. */
-  readonly onSlowCommit?: (tookMs: number) => void;
-  readonly maxTurnRecords?: number;
-  readonly maxTurnBytes?: number;
-}
-
-/** Plain figures for metrics; all but the last two only rise. */
-export interface StoreCounters {
-  readonly cacheHits: number;
-  readonly cacheMisses: number;
-  readonly commits: number;
-  readonly rollbacks: number;
-  /** Time spent in commits of turns, in ms. */
-  readonly commitMs: number;
-  readonly rowsWritten: number;
-  readonly bytesWritten: number;
-  /** Reads that met a row which cannot be trusted. */
-  readonly unknownReads: number;
-  readonly cachedRecords: number;
-  readonly cachedBytes: number;
-}
 
 const ACTOR_BYTES = 16;
 /**
@@ -252,9 +215,7 @@ export class Store implements RecordStore {
     return this.#asides.scan(shelf, after, limit);
   }
 
-  dropAside(
-    rows: readonly { readonly shelf: string; readonly key: RowName; readonly sequence: number }[],
-  ): boolean[] {
+  dropAside(rows: Parameters<RecordStore["dropAside"]>[0]): boolean[] {
     return this.#asides.drop(rows);
   }
 
@@ -274,6 +235,8 @@ export class Store implements RecordStore {
   watchRows(watcher: RowWatcher): void {
     this.#changes.watch(watcher);
   }
+
+  watchAsides: RecordStore["watchAsides"] = (watcher) => this.#asides.watch(watcher);
 
   takeEpoch(): number {
     if (this.#epochs.exhausted) {
@@ -303,6 +266,23 @@ export class Store implements RecordStore {
   /** @throws SqliteError when pages of the range cannot be read. */
   scanPlaces(request: PlaceScanRequest): PlaceScanAnswer {
     return this.#reader.scanPlaces(request);
+  }
+
+  scanHeads(request: ScanRequest): Pick<PlaceScanAnswer, "rows" | "sequence"> {
+    return this.#reader.scanHeads(request);
+  }
+
+  checkRow(key: Key): "sound" | "absent" | "unknown" | "healed" {
+    const { state } = this.#reader.read(key);
+    if (state === "record") return "sound";
+    const cached = this.#cache.peek(key.id);
+    if (cached === undefined) return state;
+    // What this process has read or written is better than what the disk has made of it. Without the cached copy the
+    // write looks at the disk for what it replaces.
+    this.#cache.delete(key.id);
+    this.#absentId = null;
+    this.write(key, cached.record, cached.minted);
+    return "healed";
   }
 
   usage(): { readonly rows: number; readonly bytes: number } {

@@ -30,8 +30,14 @@ function pair() {
   };
   const bobsClock = countingFrom(clock, () => 5_000_000 - bobStoppedMs);
   const bob = makeNode({ id: BOB, clock: bobsClock, wire, handlers: { write } });
-  const alice = makeNode({ id: ALICE, clock, wire });
+  let aliceSleptMs = 0;
+  const sessionClock = countingFrom(clock, () => -aliceSleptMs);
+  const alice = makeNode({ id: ALICE, clock, sessionClock, wire });
   return {
+    aliceSleeps: async (ms: number) => {
+      await later(clock, ms);
+      aliceSleptMs += ms;
+    },
     clock,
     wire,
     alice,
@@ -176,12 +182,21 @@ describe("the age of a message", () => {
     ]);
   });
 
-  test("says hello again after its own node was suspended", async () => {
-    const { wire, alice } = pair();
-    await alice.client.send(BOB, "write", [1], SEND);
-    alice.client.renewSessions();
-    await alice.client.send(BOB, "write", [2], SEND);
+  test("a sender that was suspended sends nothing that is older than it seems to itself", async () => {
+    const { clock, wire, alice, executed, aliceSleeps } = pair();
+    await alice.client.send(BOB, "write", ["first"], SEND);
+    // Its session's clock stood still, that of its deadlines did not.
+    await aliceSleeps(MESSAGE_LIFE_MS);
+    const refused = await failure(alice.client.send(BOB, "write", ["again"], SEND));
+    expect([refused.outcome, refused.code]).toEqual(["refused", "expired"]);
+    await alice.client.send(BOB, "write", ["second"], SEND);
+    expect(executed).toEqual(["first", "second"]);
     expect(wire.requests.filter(({ path }) => path.endsWith("hello")).length).toBe(2);
+    const { release } = holding(wire);
+    void failure(alice.client.send(BOB, "write", ["late"], SEND));
+    await later(clock, 1);
+    await aliceSleeps(MESSAGE_LIFE_MS);
+    expect((await release()).map(({ status }) => status)).toEqual([408]);
   });
 
   test("tells the handler when its message dies, by the handler's own clock", async () => {

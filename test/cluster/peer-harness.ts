@@ -112,6 +112,8 @@ export interface TestNode {
 export function makeNode(options: {
   readonly id: NodeId;
   readonly clock: Clock;
+  /** When the machine sleeps; else the same. */
+  readonly sessionClock?: Clock;
   readonly wire: TestWire;
   readonly handlers?: MessageHandlers;
   readonly secrets?: readonly Uint8Array[];
@@ -145,6 +147,7 @@ export function makeNode(options: {
   wire.handlers.set(urlOf(id), handle);
   const client = new PeerClient({
     ...identity,
+    sessionClock: options.sessionClock ?? clock,
     addressOf: urlOf,
     ...(options.onRoundTrip === undefined ? {} : { onRoundTrip: options.onRoundTrip }),
   });
