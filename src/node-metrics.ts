@@ -1,5 +1,6 @@
 /** The figures of one node as metrics, for whoever scrapes. */
 
+import type { ClockWatch } from "./cluster/clock-watch.ts";
 import type { PeerClient } from "./cluster/peer-client.ts";
 import type { Metric, MetricSource } from "./core/metrics.ts";
 import type { Counters } from "./replication/counters.ts";
@@ -18,17 +19,40 @@ const COUNTED: Readonly<Record<keyof Counters, readonly [name: string, help: str
   valueFetches: ["value_fetches", "Values fetched after a digest read."],
   readRepairs: ["read_repairs", "Records sent to replicas that a read found behind."],
   readRepairsDropped: ["read_repairs_dropped", "Read repairs left to a later read."],
+  hintsSent: ["hints_sent", "Records sent to stand-ins because a home was away."],
+  hintsStored: ["hints_stored", "Hints taken or renewed here for homes that were away."],
+  hintsRefused: ["hints_refused", "New hints refused because the budget was used up."],
+  hintsDelivered: ["hints_delivered", "Hints that their home has taken over."],
+  hintsRerouted: ["hints_rerouted", "Hints that owners took over because their home is none any more."],
+  hintsDegraded: ["hints_degraded", "Hints left to anti-entropy: enough owners hold them."],
+  hintsUnreadable: ["hints_unreadable", "Hints dropped because their row was damaged."],
+  custodiesEnded: ["hint_custodies_ended", "Hints that as many owners as their put asked for hold."],
+  standInReads: ["stand_in_reads", "Reads answered from hints."],
+  standInCoordinations: ["stand_in_coordinations", "Puts coordinated here in the place of a home."],
   replicaWrites: ["replica_writes", "Records merged for other coordinators."],
   replicaReads: ["replica_reads", "Records read for other coordinators."],
   unknownReads: ["unknown_reads", "Reads of rows that cannot be trusted."],
+  doubtsEnded: ["doubts_ended", "Times that a lost database had heard enough of its co-owners."],
+  rowsRecovered: ["rows_recovered", "Rows in doubt that were settled with their co-owners."],
+  actorsSuperseded: ["acks_superseded", "Acks not counted because their database is gone."],
+  tombstonesReaped: ["rows_reaped", "Tombstones and expired values forgotten here, by proof."],
+  reapsPostponed: ["reaps_postponed", "Reap rounds that wait for a member that cannot be asked."],
+  contextsCompacted: ["contexts_compacted", "Records whose contexts were shortened here, by proof."],
+  restoredMerged: ["restored_rows_merged", "Rows of a restored backup that nobody else had."],
+  restoredDropped: ["restored_rows_dropped", "Rows of a restored backup that other owners know."],
+  quarantined: ["quarantined_rows", "Rows of a restored backup that may have been deleted since."],
+  actorsRenewed: ["actors_renewed", "Times that this database was found to be a copy of another."],
+  diskFull: ["disk_full", "Writes refused because the disk was full."],
 };
 
 export function nodeMetrics(parts: {
   readonly counters: Counters;
   readonly store: Store;
   readonly client: PeerClient;
+  readonly clocks: ClockWatch;
 }): MetricSource {
   return () => [
+    ...clockMetrics(parts.clocks),
     ...replicationMetrics(parts.counters),
     ...storeMetrics(parts.store),
     ...parts.client.metrics(),
@@ -49,6 +73,21 @@ function replicationMetrics(counters: Counters): Metric[] {
     metrics.push(counter(name, help, counters[key as keyof Counters]));
   }
   return metrics;
+}
+
+function clockMetrics(clocks: ClockWatch): Metric[] {
+  return [
+    gauge(
+      "clock_offset_milliseconds",
+      "Median of the peers' wall clocks minus this node's; 0 while no peer has answered.",
+      Math.round(clocks.offsetMs() ?? 0),
+    ),
+    gauge(
+      "clock_is_off",
+      "1 while this node's clock is more than 5 s from the median of its peers'.",
+      clocks.isOff ? 1 : 0,
+    ),
+  ];
 }
 
 function storeMetrics(store: Store): Metric[] {

@@ -2,6 +2,7 @@
 import type { ClusterId, NodeId } from "../core/ids.ts";
 import type { Env } from "../env/env.ts";
 import type { MetaStore } from "../env/meta-store.ts";
+import type { MemberEntry } from "./member-entry.ts";
 import type { PeerChannel } from "./peer-channel.ts";
 
 /** The part of the node's configuration that membership reads (node-config.ts has the words for users). */
@@ -30,7 +31,7 @@ export interface ClusterOptions {
   /** How often this directory was started, as far as the caller knows. */
   readonly incarnation: number;
   readonly config: ClusterConfig;
-  readonly load: () => { readonly keys: number; readonly bytes: number };
+  readonly load: () => Pick<MemberEntry, "keys" | "bytes" | "hints">;
   /** Uncommitted rows too. */
   readonly hasRows: () => boolean;
   /**

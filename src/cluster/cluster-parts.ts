@@ -100,7 +100,7 @@ export class ClusterParts {
   /** What this node says of itself. */
   own(): MemberEntry {
     const { self, config, load } = this.options;
-    const { keys, bytes } = load();
+    const { keys, bytes, hints } = load();
     const isMember = this.layouts.known()?.active.member(self) !== undefined;
     return {
       id: self,
@@ -115,6 +115,7 @@ export class ClusterParts {
       weight: config.weight,
       keys,
       bytes,
+      hints,
       wantsToJoin: !isMember && !this.layouts.recovering,
       leaving: this.leaving,
       clockIsOff: this.clocks.isOff,

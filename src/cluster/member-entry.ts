@@ -22,6 +22,11 @@ export interface Liveliness {
   readonly counter: number;
 }
 
+export interface HintLoad {
+  readonly count: number;
+  readonly bytes: number;
+}
+
 /** Everything a member tells about itself. Only the member makes new ones; all others pass them on unchanged. */
 export interface MemberEntry extends Liveliness {
   readonly id: NodeId;
@@ -35,6 +40,8 @@ export interface MemberEntry extends Liveliness {
   /** Load: rows and bytes held. */
   readonly keys: number;
   readonly bytes: number;
+  /** Load: writes kept for members that are away. */
+  readonly hints: HintLoad;
   /** Not in the layout it knows, and asks to be. */
   readonly wantsToJoin: boolean;
   /** Shutting down in good order: peers may route around it at once. */
@@ -76,6 +83,8 @@ export function encodeEntry(entry: MemberEntry): WireFields {
     (entry.wantsToJoin ? WANTS_TO_JOIN : 0) +
       (entry.leaving ? LEAVING : 0) +
       (entry.clockIsOff ? CLOCK_IS_OFF : 0),
+    entry.hints.count,
+    entry.hints.bytes,
   ];
 }
 
@@ -94,6 +103,10 @@ export function decodeEntry(value: WireValue | undefined): MemberEntry {
     weight: readNumber(fields, 9, "member.weight", WEIGHT_MIN, WEIGHT_MAX),
     keys: readInt(fields, 10, "member.keys", 0, COUNT_MAX),
     bytes: readInt(fields, 11, "member.bytes", 0, COUNT_MAX),
+    hints: {
+      count: readInt(fields, 13, "member.hintCount", 0, COUNT_MAX),
+      bytes: readInt(fields, 14, "member.hintBytes", 0, COUNT_MAX),
+    },
     wantsToJoin: (flags & WANTS_TO_JOIN) !== 0,
     leaving: (flags & LEAVING) !== 0,
     clockIsOff: (flags & CLOCK_IS_OFF) !== 0,

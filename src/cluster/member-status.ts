@@ -12,17 +12,20 @@ export function memberStatuses(
 ): MemberStatus[] {
   const statuses = new Map<NodeId, MemberStatus>();
   const add = (entry: MemberEntry, state: Liveness): void => {
-    const { id, region, zone, role, url, peerUrl, incarnation, keys, bytes, clockIsOff } = entry;
+    const { id, region, zone, role, url, peerUrl, incarnation, clockIsOff } = entry;
+    const { keys, bytes, hints } = entry;
     const inLayout = current?.active.member(id) !== undefined;
     const place = { region, zone, role, url, peerUrl };
-    statuses.set(id, { id, ...place, state, incarnation, keys, bytes, clockIsOff, inLayout });
+    const load = { keys, bytes, hints };
+    statuses.set(id, { id, ...place, state, incarnation, ...load, clockIsOff, inLayout });
   };
   add(own, "up");
   for (const { entry, state } of members.others()) {
     // A joiner that went away again is nobody's business.
     if (state !== "down" || current?.active.member(entry.id) !== undefined) add(entry, state);
   }
-  const unheard = { url: "", peerUrl: "", incarnation: 0, keys: 0, bytes: 0, clockIsOff: false };
+  const nothing = { keys: 0, bytes: 0, hints: { count: 0, bytes: 0 } };
+  const unheard = { url: "", peerUrl: "", incarnation: 0, ...nothing, clockIsOff: false };
   for (const { id, region, zone, role } of current?.document.members ?? []) {
     if (statuses.has(id)) continue;
     statuses.set(id, { id, region, zone, role, ...unheard, state: "down", inLayout: true });

@@ -18,6 +18,8 @@ export interface MemberStatus {
   readonly incarnation: number;
   readonly keys: number;
   readonly bytes: number;
+  /** Writes that it keeps for members that are away. */
+  readonly hints: { readonly count: number; readonly bytes: number };
   /** Its clock is more than 5 s from the median of its peers' (the clock-offset alarm). */
   readonly clockIsOff: boolean;
   /** In the layout, or only asking to join. */

@@ -53,7 +53,7 @@ export class ClusterRoutes {
   }
 
   #nodeJson(member: MemberStatus): Record<string, unknown> {
-    const { membership, nodeInfo } = this.#parts.deps;
+    const { membership } = this.#parts.deps;
     const isSelf = member.id === membership.self;
     return {
       id: member.id,
@@ -68,8 +68,7 @@ export class ClusterRoutes {
       inLayout: member.inLayout,
       clockIsOff: member.clockIsOff,
       roundTripMs: isSelf ? 0 : Math.round(membership.roundTripMs(member.id) * 10) / 10,
-      // Gossip does not carry the hints of others.
-      hints: isSelf ? nodeInfo().hints : { count: 0, bytes: 0 },
+      hints: member.hints,
     };
   }
 

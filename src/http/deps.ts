@@ -12,7 +12,6 @@ export interface NodeInfo {
   readonly version: string;
   /** Such as `node 24.21.0`; "" when unknown. */
   readonly runtime: string;
-  readonly hints: { readonly count: number; readonly bytes: number };
 }
 
 /** The part of the node's configuration that shows in answers. */
@@ -34,6 +33,8 @@ export interface HttpDeps {
   readonly nodeInfo: () => NodeInfo;
   readonly ready: () => { readonly ready: boolean; readonly reason?: string };
   readonly counters: readonly MetricSource[];
+  /** Makes a backup on this node's disk; null where the node has none. The manifest is shown as it is. */
+  readonly backup: (() => Promise<{ readonly path: string; readonly manifest: object }>) | null;
   /**
    * Pulls the newest layout from peers. Asked before a namespace is called unknown: it may have been created elsewhere a
    * moment ago (counterexample 9).

@@ -6,8 +6,10 @@ import type { HybridClock } from "../core/clock.ts";
 import type { NodeId, RegionId } from "../core/ids.ts";
 import type { Env } from "../env/env.ts";
 import type { RecordStore } from "../storage/record-store.ts";
+import type { ActorBook } from "./actor-book.ts";
 import type { Counters } from "./counters.ts";
 import type { Doubt } from "./doubt.ts";
+import type { Hints } from "./hints.ts";
 import type { Replica } from "./replica.ts";
 import type { Sweeper } from "./sweeper.ts";
 
@@ -23,6 +25,12 @@ export interface Replication {
   readonly sweeper: Sweeper;
   readonly counters: Counters;
   readonly doubt: Doubt;
+  /** D, see MESSAGE_LIFE_MS: what was heard from others longer ago must not be merged anywhere any more. */
+  readonly lifeMs: number;
+  readonly hints: Hints;
+  readonly actors: ActorBook;
+  /** This node's clock is far from its peers': another home should stamp what is put, if one can be had. */
+  readonly clockIsOff: () => boolean;
   /** How long a home may take before another one is asked as well: max(2 x its p99, 150 ms). */
   readonly patienceMs: (node: NodeId) => number;
   /** Adopts the newer document that a `stale_layout` refusal carries. Never throws. */

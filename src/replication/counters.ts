@@ -12,9 +12,30 @@ export interface Counters {
   valueFetches: number;
   readRepairs: number;
   readRepairsDropped: number;
+  hintsSent: number;
+  hintsStored: number;
+  hintsRefused: number;
+  hintsDelivered: number;
+  hintsRerouted: number;
+  hintsDegraded: number;
+  hintsUnreadable: number;
+  custodiesEnded: number;
+  standInReads: number;
+  standInCoordinations: number;
   replicaWrites: number;
   replicaReads: number;
   unknownReads: number;
+  doubtsEnded: number;
+  rowsRecovered: number;
+  actorsSuperseded: number;
+  diskFull: number;
+  tombstonesReaped: number;
+  reapsPostponed: number;
+  contextsCompacted: number;
+  restoredMerged: number;
+  restoredDropped: number;
+  quarantined: number;
+  actorsRenewed: number;
 }
 
 export function newCounters(): Counters {
@@ -31,8 +52,29 @@ export function newCounters(): Counters {
     valueFetches: 0,
     readRepairs: 0,
     readRepairsDropped: 0,
+    hintsSent: 0,
+    hintsStored: 0,
+    hintsRefused: 0,
+    hintsDelivered: 0,
+    hintsRerouted: 0,
+    hintsDegraded: 0,
+    hintsUnreadable: 0,
+    custodiesEnded: 0,
+    standInReads: 0,
+    standInCoordinations: 0,
     replicaWrites: 0,
     replicaReads: 0,
     unknownReads: 0,
+    doubtsEnded: 0,
+    rowsRecovered: 0,
+    actorsSuperseded: 0,
+    diskFull: 0,
+    tombstonesReaped: 0,
+    reapsPostponed: 0,
+    contextsCompacted: 0,
+    restoredMerged: 0,
+    restoredDropped: 0,
+    quarantined: 0,
+    actorsRenewed: 0,
   };
 }

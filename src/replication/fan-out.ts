@@ -1,17 +1,21 @@
 /**
- * One round of a put to the other homes. The record is encoded once; the tally is a pure value; silence ends at the
- * deadline. REQUIRES: the record is durable here (design: "Nothing leaves before it is durable").
+ * One round of a put to the other homes, and to stand-ins for those that are away. The record is encoded once; the tally
+ * is a pure value; silence ends at the deadline. REQUIRES: the record is durable here (design: "Nothing leaves before it
+ * is durable").
  */
 
 import { PeerError, type WireFields } from "../cluster/peer-channel.ts";
-import type { Requirement } from "../core/consistency.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
+import { STAND_IN_AFTER_MIN_MS } from "../core/limits.ts";
 import { type AckCounts, Tally } from "../core/quorum.ts";
 import type { CausalRecord } from "../core/version.ts";
+import { AckedActors } from "./acked-actors.ts";
 import type { Replication } from "./context.ts";
 import { decodeAck, encodeWrite } from "./data-messages.ts";
-import type { Route } from "./route.ts";
+import { encodeHint } from "./hint-messages.ts";
+import type { Plan } from "./plan.ts";
+import { StandIns } from "./stand-ins.ts";
 import type { Waiting } from "./sweeper.ts";
 
 export interface FanOutResult {
@@ -22,81 +26,215 @@ export interface FanOutResult {
 
 export class FanOut implements Waiting {
   readonly #r: Replication;
-  readonly #route: Route;
+  readonly #plan: Plan;
+  readonly #key: Key;
+  readonly #record: CausalRecord;
   readonly #tally: Tally;
+  readonly #actors: AckedActors;
+  readonly #startedMs: number;
   #deadlineMs: number;
+  /** The write as every home gets it; null until somebody is to get it. */
+  #fields: WireFields | null = null;
   /** Nodes that may still answer, those believed down not among them. */
   #open = 0;
   #hurried = false;
+  /** Made for the first home that is missing: a put whose homes are all well has none. */
+  #relief: Relief | null = null;
+  #outcome: FanOutResult["outcome"] | null = null;
   #resolve: ((result: FanOutResult) => void) | null = null;
 
-  constructor(r: Replication, route: Route, requirement: Requirement, deadlineMs: number) {
+  constructor(r: Replication, plan: Plan, key: Key, record: CausalRecord, deadlineMs: number) {
+    const { requirement } = plan;
     this.#r = r;
-    this.#route = route;
+    this.#plan = plan;
+    this.#key = key;
+    this.#record = record;
     this.#tally = new Tally(requirement);
+    this.#actors = new AckedActors(plan.route.homes, r.actors.generationsOf(plan.route.homes));
+    this.#startedMs = r.env.clock.monotonicMs();
     this.#deadlineMs = deadlineMs;
   }
 
-  /** Sends the record to every other home and resolves as soon as the outcome is certain. */
-  run(key: Key, record: CausalRecord): Promise<FanOutResult> {
+  /**
+   * Sends the record to every other home and resolves as soon as the outcome is certain. A home that is silent beyond that
+   * gets its stand-in all the same. `standsFor`: this node is no home; it keeps the record for that one.
+   */
+  run(standsFor: NodeId | null = null): Promise<FanOutResult> {
     return new Promise((resolve) => {
       this.#resolve = resolve;
-      const timeoutMs = this.#deadlineMs - this.#r.env.clock.monotonicMs();
-      let fields: WireFields | null = null;
-      for (const node of this.#route.homes) {
-        if (node === this.#r.self) {
-          this.#tally.ack(node);
+      const { self, membership } = this.#r;
+      if (standsFor !== null) this.#standInMyself(standsFor);
+      let down: NodeId[] | null = null;
+      for (const home of this.#plan.route.homes) {
+        if (home === self) {
+          this.#tally.ack(home);
+          this.#actors.heard(home, this.#r.actors.generationsOf(this.#plan.route.homes));
           continue;
         }
-        fields ??= encodeWrite(this.#route.layout.version, key, record);
-        this.#send(node, fields, timeoutMs);
+        const isDown = membership.liveness(home) === "down";
+        this.#send(home, !isDown);
+        if (!isDown) continue;
+        down ??= [];
+        down.push(home);
       }
+      if (down !== null) for (const home of down) this.#relieve(home);
       this.#look();
-      if (this.#resolve !== null) this.#r.sweeper.add(this);
+      if (this.#open > 0 && this.#goesOn()) this.#r.sweeper.add(this);
     });
   }
 
   tick(nowMs: number): void {
-    if (nowMs >= this.#deadlineMs) this.#finish("lost");
+    if (nowMs >= this.#deadlineMs) {
+      this.#finish("lost");
+      this.#r.sweeper.delete(this);
+      return;
+    }
+    if (!this.#plan.sloppy || nowMs < this.#startedMs + STAND_IN_AFTER_MIN_MS) return;
+    const waits = this.#relieveTheSilent(nowMs);
+    this.#look();
+    if (!waits && this.#resolve === null) this.#r.sweeper.delete(this);
   }
 
-  #send(node: NodeId, fields: WireFields, timeoutMs: number): void {
+  #standInMyself(home: NodeId): void {
+    this.#tally.addStandIn(this.#r.self, home);
+    this.#tally.ack(this.#r.self);
+    const relief = this.#reliefOf();
+    relief.standIns.take(this.#r.self);
+    relief.relieved.add(home);
+  }
+
+  #send(home: NodeId, awaited: boolean): void {
+    this.#fields ??= encodeWrite(this.#plan.route.layout.version, this.#key, this.#record);
     // A node believed down is sent the record all the same, in case the belief is wrong, but nobody waits for it.
-    const awaited = this.#r.membership.liveness(node) !== "down";
     if (awaited) this.#open++;
-    else this.#tally.fail(node);
-    this.#r.channel.send(node, "write", fields, { timeoutMs, lane: "batch" }).then(
+    else this.#tally.fail(home);
+    const timeoutMs = this.#deadlineMs - this.#startedMs;
+    this.#r.channel.send(home, "write", this.#fields, { timeoutMs, lane: "batch" }).then(
       (answer) => {
         try {
-          decodeAck(answer);
+          this.#acked(home, answer);
         } catch (error) {
-          this.#failed(node, awaited, error);
+          this.#failed(home, awaited, error);
           return;
         }
         if (awaited) this.#open--;
-        this.#tally.ack(node);
         this.#look();
       },
-      (error: unknown) => this.#failed(node, awaited, error),
+      (error: unknown) => this.#failed(home, awaited, error),
     );
   }
 
-  #failed(node: NodeId, awaited: boolean, error: unknown): void {
-    if (awaited) this.#open--;
-    this.#tally.fail(node);
-    if (error instanceof PeerError && error.code === "stale_layout") {
-      this.#r.adoptRefusal(error.detail);
-      this.#finish("stale-layout");
-      return;
+  /** @throws PeerError when it cannot be read: then it is no ack. */
+  #acked(node: NodeId, answer: WireFields): void {
+    const generations = decodeAck(answer, this.#plan.route.homes.length);
+    this.#tally.ack(node);
+    // Not every ack counts for ever: another one may show that its database is gone.
+    for (const gone of this.#actors.heard(node, generations)) {
+      this.#r.counters.actorsSuperseded++;
+      this.#tally.withdraw(gone);
     }
+  }
+
+  #failed(home: NodeId, awaited: boolean, error: unknown): void {
+    if (awaited) this.#open--;
+    const code = error instanceof PeerError ? error.code : "";
+    if (code === "stale_layout") this.#refused(error);
+    // Twice the work is no help where there is too much of it: such a home is relieved only if W is out of reach else.
+    else if (code === "overloaded") this.#reliefOf().overloaded.push(home);
+    else this.#relieve(home);
+    this.#tally.fail(home);
     this.#look();
   }
 
+  #refused(error: unknown): void {
+    if (error instanceof PeerError) this.#r.adoptRefusal(error.detail);
+    this.#finish("stale-layout");
+  }
+
+  /** Gives the home a stand-in, once. */
+  #relieve(home: NodeId): void {
+    if (!this.#plan.sloppy || !this.#goesOn()) return;
+    const { relieved } = this.#reliefOf();
+    if (relieved.has(home)) return;
+    relieved.add(home);
+    this.#askStandIn(home);
+  }
+
+  #askStandIn(home: NodeId): void {
+    const atMs = this.#r.env.clock.monotonicMs();
+    const timeoutMs = this.#deadlineMs - atMs;
+    if (timeoutMs <= 0 || !this.#goesOn()) return;
+    const { standIns, asked } = this.#reliefOf();
+    const node = standIns.next(home);
+    if (node === null) return;
+    const entry: AskedStandIn = { node, home, atMs, replaced: false };
+    asked.add(entry);
+    this.#open++;
+    this.#tally.addStandIn(node, home);
+    this.#r.counters.hintsSent++;
+    this.#fields ??= encodeWrite(this.#plan.route.layout.version, this.#key, this.#record);
+    const fields = encodeHint(this.#fields, home, this.#plan.requirement.needed);
+    const failed = (error: unknown): void => {
+      this.#open--;
+      asked.delete(entry);
+      if (error instanceof PeerError && error.code === "stale_layout") this.#refused(error);
+      // The next one on the ring, unless it was replaced already for being silent.
+      else if (!entry.replaced) this.#askStandIn(home);
+      this.#tally.fail(node);
+      this.#look();
+    };
+    this.#r.channel.send(node, "hint", fields, { timeoutMs, lane: "batch" }).then((answer) => {
+      try {
+        this.#acked(node, answer);
+      } catch (error) {
+        failed(error);
+        return;
+      }
+      this.#open--;
+      asked.delete(entry);
+      this.#look();
+    }, failed);
+  }
+
+  /** Homes and stand-ins that have kept silent beyond patience are replaced, each once. True while there is one to wait for. */
+  #relieveTheSilent(nowMs: number): boolean {
+    let waits = false;
+    for (const home of this.#plan.route.homes) {
+      if (!this.#tally.isOpen(home) || this.#relief?.relieved.has(home) === true) continue;
+      if (nowMs - this.#startedMs >= this.#r.patienceMs(home)) this.#relieve(home);
+      else waits = true;
+    }
+    if (this.#relief === null) return waits;
+    for (const entry of this.#relief.asked) {
+      if (entry.replaced) continue;
+      if (nowMs - entry.atMs >= this.#r.patienceMs(entry.node)) {
+        entry.replaced = true;
+        this.#askStandIn(entry.home);
+      } else waits = true;
+    }
+    return waits;
+  }
+
   #look(): void {
-    const outcome = this.#tally.outcome();
+    let outcome = this.#tally.outcome();
+    while (outcome === "lost" && this.#relieveOverloaded()) outcome = this.#tally.outcome();
     if (outcome === "won") this.#finish("won");
     else if (this.#open === 0) this.#finish("lost");
     else if (outcome === "lost") this.#hurry();
+    if (this.#open === 0) this.#r.sweeper.delete(this);
+  }
+
+  #relieveOverloaded(): boolean {
+    const home = this.#relief?.overloaded.pop();
+    if (home === undefined) return false;
+    this.#relieve(home);
+    return true;
+  }
+
+  /** Stand-ins may still be asked: it is not decided yet, or it is won and some home may have missed it. */
+  #goesOn(): boolean {
+    if (!this.#plan.sloppy) return this.#resolve !== null;
+    return this.#outcome === null || this.#outcome === "won";
   }
 
   /** It is lost already, but the answer counts who has the write: those who are about to say so are waited for. */
@@ -104,7 +242,7 @@ export class FanOut implements Waiting {
     if (this.#hurried) return;
     this.#hurried = true;
     let patienceMs = 0;
-    for (const node of this.#route.homes) {
+    for (const node of this.#plan.route.homes) {
       patienceMs = Math.max(patienceMs, this.#r.patienceMs(node));
     }
     const nowMs = this.#r.env.clock.monotonicMs();
@@ -115,7 +253,35 @@ export class FanOut implements Waiting {
     const resolve = this.#resolve;
     if (resolve === null) return;
     this.#resolve = null;
-    this.#r.sweeper.delete(this);
+    this.#outcome = outcome;
+    if (!this.#goesOn()) this.#r.sweeper.delete(this);
     resolve({ outcome, acks: this.#tally.counts() });
+  }
+
+  #reliefOf(): Relief {
+    this.#relief ??= new Relief(this.#r, this.#plan);
+    return this.#relief;
+  }
+}
+
+interface AskedStandIn {
+  readonly node: NodeId;
+  readonly home: NodeId;
+  readonly atMs: number;
+  /** Another one was asked since, because this one kept silent. */
+  replaced: boolean;
+}
+
+/** What a put knows of its stand-ins. */
+class Relief {
+  readonly standIns: StandIns;
+  /** Homes that were given a stand-in, if there was one to be had. */
+  readonly relieved = new Set<NodeId>();
+  /** Stand-ins that have not answered yet. */
+  readonly asked = new Set<AskedStandIn>();
+  readonly overloaded: NodeId[] = [];
+
+  constructor(r: Replication, plan: Plan) {
+    this.standIns = new StandIns(r, plan.route);
   }
 }

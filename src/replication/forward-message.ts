@@ -28,12 +28,15 @@ export interface ForwardMessage {
   readonly requestId: Uint8Array;
   readonly layoutVersion: number;
   readonly request: Omit<PutRequest, "namespace" | "timeoutMs">;
+  /** No home could be reached: a node that may stand in for one is to coordinate. */
+  readonly asStandIn: boolean;
 }
 
 export function encodeForward(
   requestId: Uint8Array,
   layoutVersion: number,
   request: PutRequest,
+  asStandIn: boolean,
 ): WireFields {
   const { context } = request;
   return [
@@ -56,6 +59,7 @@ export function encodeForward(
     "count" in request.consistency ? request.consistency.count : request.consistency.level,
     request.sloppy,
     encodeDemand(request.session),
+    asStandIn,
   ];
 }
 
@@ -74,6 +78,7 @@ export function decodeForward(hasher: Hasher, fields: WireFields): ForwardMessag
   return {
     requestId: readBytes(fields, 3, "requestId", 16).slice(),
     layoutVersion,
+    asStandIn: readBoolean(fields, 19, "asStandIn"),
     request: {
       key,
       deleted,

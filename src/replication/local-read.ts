@@ -2,6 +2,7 @@ import type { Key } from "../core/key.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import type { ReadAnswer } from "./data-messages.ts";
+import { withHints } from "./hint-rows.ts";
 import { routeOf } from "./route.ts";
 
 /**
@@ -15,16 +16,39 @@ export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAn
     r.doubt.noteUnreadable(key);
   }
   const sure = stored.state !== "unknown" && !r.doubt.ofRow(key) && !inDoubt(r, key);
-  const answer: ReadAnswer = {
-    record: stored.state === "record" ? stored.record : null,
-    counts: sure,
-  };
-  if (r.store.isDurable(stored.sequence)) return answer;
-  return r.store.whenDurable(stored.sequence).then(
+  let record = stored.state === "record" ? stored.record : null;
+  let { sequence } = stored;
+  // What an owner keeps for others, from a time before it was one, is no secret to its readers.
+  const asides = r.store.asides(key);
+  if (asides.length > 0) ({ record, sequence } = withHints(record, sequence, asides));
+  const answer: ReadAnswer = { record, counts: sure };
+  if (r.store.isDurable(sequence)) return answer;
+  return whenDurable(r, sequence, answer, () => localRead(r, key));
+}
+
+/**
+ * A stand-in's answer to a read: what it keeps of the key for absent homes. Having nothing is no answer at all: it does not
+ * say that the homes have nothing.
+ */
+export function standInRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAnswer> {
+  const { record, sequence } = withHints(null, 0, r.store.asides(key));
+  if (record !== null) r.counters.standInReads++;
+  const answer: ReadAnswer = { record, counts: record !== null };
+  if (r.store.isDurable(sequence)) return answer;
+  return whenDurable(r, sequence, answer, () => standInRead(r, key));
+}
+
+function whenDurable(
+  r: Replication,
+  sequence: number,
+  answer: ReadAnswer,
+  again: () => ReadAnswer | Promise<ReadAnswer>,
+): Promise<ReadAnswer> {
+  return r.store.whenDurable(sequence).then(
     () => answer,
     (error: unknown) => {
       // The turn was rolled back: what was seen never was. Look again.
-      if (error instanceof DiskFullError) return localRead(r, key);
+      if (error instanceof DiskFullError) return again();
       throw error;
     },
   );

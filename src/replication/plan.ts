@@ -15,6 +15,8 @@ import { type Route, routeOf } from "./route.ts";
 export interface Plan {
   readonly route: Route;
   readonly requirement: Requirement;
+  /** Stand-ins may take part: the request allows them, and so does its consistency. */
+  readonly sloppy: boolean;
 }
 
 /**
@@ -25,14 +27,16 @@ const known = new WeakMap<readonly NodeId[], Map<string | number, RequirementOut
 
 export function planOf(
   r: Replication,
-  request: { readonly key: Key; readonly consistency: Consistency },
+  request: { readonly key: Key; readonly consistency: Consistency; readonly sloppy: boolean },
 ): Plan | Failure {
   const layout = r.membership.layout();
   if (layout === undefined || !layout.document.formed) return { status: "not-formed" };
   const route = routeOf(layout, request.key);
   if (route === undefined) return { status: "namespace-not-found" };
   const required = requirementFor(r, route, request.consistency);
-  return required.ok ? { route, requirement: required.requirement } : required.failure;
+  if (!required.ok) return required.failure;
+  const sloppy = request.sloppy && !required.strict;
+  return { route, requirement: required.requirement, sloppy };
 }
 
 function requirementFor(

@@ -1,9 +1,11 @@
 /** A put at its coordinator: decide, mint and write in one step, wait for the commit, then the other homes. */
 import { LogLimiter } from "../cluster/log-limiter.ts";
 import { etagOf } from "../core/etag.ts";
+import type { NodeId } from "../core/ids.ts";
 import { SIBLINGS_WARN } from "../core/limits.ts";
 import type { AckCounts } from "../core/quorum.ts";
 import { EMPTY_RECORD, liveSiblings, newestStamp } from "../core/record.ts";
+import { firstHomeFor, mayStandIn } from "../core/stand-ins.ts";
 import type { CausalRecord } from "../core/version.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
@@ -30,8 +32,8 @@ export class PutPath {
     this.#warnings = new LogLimiter(r.env.clock);
   }
 
-  /** REQUIRES: this node is a home of the key under the layout it holds. */
-  async coordinate(request: PutRequest): Promise<PutOutcome> {
+  /** REQUIRES: this node is a home of the key under the layout it holds, or may stand in for one and is asked to. */
+  async coordinate(request: PutRequest, asStandIn = false): Promise<PutOutcome> {
     const deadlineMs = this.#r.env.clock.monotonicMs() + request.timeoutMs;
     let plan = this.#plan(request);
     if ("status" in plan) return plan;
@@ -43,9 +45,11 @@ export class PutPath {
       // The await may have let a new layout in: what this node may coordinate is decided once more, without one.
       plan = this.#plan(request);
       if ("status" in plan) return plan;
-      if (!plan.route.homes.includes(this.#r.self)) return { status: "not-formed" };
     }
-    const written = this.#write(seen, plan.requirement.needed);
+    const standsFor = this.#standsFor(plan, asStandIn);
+    if (standsFor === undefined) return { status: "not-formed" };
+    if (standsFor !== null && this.#r.hints.isFull) return { status: "overloaded" };
+    const written = this.#write(seen, plan, standsFor);
     if (written.status !== "written") return written;
     if (written.record.siblings.length >= SIBLINGS_WARN) this.#warn(request, written.record);
     try {
@@ -53,10 +57,17 @@ export class PutPath {
         await this.#r.store.whenDurable(written.sequence);
       }
     } catch (error) {
-      if (error instanceof DiskFullError) return { status: "disk-full" };
+      if (error instanceof DiskFullError) return this.#diskFull();
       throw error;
     }
-    return this.#spread(request, plan, written, deadlineMs);
+    return this.#spread(request, plan, written, standsFor, deadlineMs);
+  }
+
+  /** Null for a home; for another node the home it keeps the record for; undefined when it may do neither. */
+  #standsFor({ route, sloppy }: Plan, asStandIn: boolean): NodeId | null | undefined {
+    if (route.homes.includes(this.#r.self)) return null;
+    const may = sloppy && asStandIn;
+    return (may ? firstHomeFor(route.layout, route, this.#r.self) : null) ?? undefined;
   }
 
   #plan(request: PutRequest): Plan | Failure {
@@ -84,26 +95,33 @@ export class PutPath {
     };
   }
 
-  #write(request: PutRequest, writeQuorum: number): CoordinatedOutcome | Failure {
+  #write(request: PutRequest, plan: Plan, standsFor: NodeId | null): CoordinatedOutcome | Failure {
+    if (standsFor !== null) this.#r.counters.standInCoordinations++;
+    const put = {
+      key: request.key,
+      deleted: request.deleted,
+      value: request.value,
+      contentType: request.contentType,
+      metadata: request.metadata,
+      expiresAtMs: request.expiresAtMs,
+      context: request.context,
+      session: request.session,
+      writeQuorum: plan.requirement.needed,
+      sloppy: plan.sloppy,
+      idempotencyKey: request.idempotencyKey,
+      bodyDigest: request.bodyDigest,
+    };
     try {
-      return this.#r.replica.coordinate({
-        key: request.key,
-        deleted: request.deleted,
-        value: request.value,
-        contentType: request.contentType,
-        metadata: request.metadata,
-        expiresAtMs: request.expiresAtMs,
-        context: request.context,
-        session: request.session,
-        writeQuorum,
-        sloppy: request.sloppy,
-        idempotencyKey: request.idempotencyKey,
-        bodyDigest: request.bodyDigest,
-      });
+      return this.#r.replica.coordinate(put, standsFor);
     } catch (error) {
-      if (error instanceof DiskFullError) return { status: "disk-full" };
+      if (error instanceof DiskFullError) return this.#diskFull();
       throw error;
     }
+  }
+
+  #diskFull(): Failure {
+    this.#r.counters.diskFull++;
+    return { status: "disk-full" };
   }
 
   #warn(request: PutRequest, record: CausalRecord): void {
@@ -121,35 +139,58 @@ export class PutPath {
 
   async #spread(
     request: PutRequest,
-    plan: Plan,
+    first: Plan,
     written: Written,
+    keptFor: NodeId | null,
     deadlineMs: number,
   ): Promise<PutOutcome> {
-    let { route, requirement } = plan;
-    let acks: AckCounts = { primary: 1, fallback: 0, of: route.homes.length };
+    let plan = first;
+    let standsFor = keptFor;
+    const { length } = plan.route.homes;
+    let acks: AckCounts = {
+      primary: Number(standsFor === null),
+      fallback: Number(standsFor !== null),
+      of: length,
+    };
     for (let round = 0; round < LAYOUT_ROUNDS_MAX; round++) {
-      if (route.homes.length === 1 && route.homes[0] === this.#r.self) {
+      const { homes } = plan.route;
+      if (homes.length === 1 && homes[0] === this.#r.self && standsFor === null) {
         return this.#done(request, written, acks);
       }
-      const result = await new FanOut(this.#r, route, requirement, deadlineMs).run(
-        request.key,
-        written.record,
-      );
+      const { record } = written;
+      const fanOut = new FanOut(this.#r, plan, request.key, record, deadlineMs);
+      const result = await fanOut.run(standsFor);
       acks = result.acks;
       if (result.outcome === "won") return this.#done(request, written, acks);
       if (result.outcome === "lost") break;
       // Nothing collected under the older layout counts: the same record goes out again under the newer one.
       const again = this.#plan(request);
       if ("status" in again) break;
-      ({ route, requirement } = again);
+      plan = again;
+      if (keptFor !== null) standsFor = await this.#standAgain(request, plan, written, keptFor);
     }
     this.#r.counters.putsIndeterminate++;
     return {
       status: "quorum-not-reached",
       acks,
-      needed: requirement.needed,
+      needed: plan.requirement.needed,
       indeterminate: true,
     };
+  }
+
+  /** Under another layout a stand-in may have become a home, or stand for somebody who is none any more. */
+  async #standAgain(
+    request: PutRequest,
+    { route }: Plan,
+    written: Written,
+    keptFor: NodeId,
+  ): Promise<NodeId | null> {
+    if (!route.homes.includes(this.#r.self)) {
+      return mayStandIn(route.layout, route, this.#r.self, keptFor) ? keptFor : null;
+    }
+    const { store, replica } = this.#r;
+    await store.whenDurable(replica.merge(request.key, written.record).sequence);
+    return null;
   }
 
   #done(request: PutRequest, written: Written, acks: AckCounts): PutDone {

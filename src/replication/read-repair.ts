@@ -43,7 +43,13 @@ export class ReadRepair {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
-  async run(key: Key, route: Route, answers: ReadonlyMap<NodeId, ReadAnswer>): Promise<void> {
+  /** `beganMs`: when the read began (monotonic). What it heard may not be repeated for longer than D after that. */
+  async run(
+    key: Key,
+    route: Route,
+    answers: ReadonlyMap<NodeId, ReadAnswer>,
+    beganMs: number,
+  ): Promise<void> {
     const merged = mergeAnswers(answers);
     if (merged === null) return;
     const behind: NodeId[] = [];
@@ -60,6 +66,11 @@ export class ReadRepair {
     if (behind.length === 0) return;
     const whole = await this.#wholeOf(key, route, merged, answers);
     if (whole === null) return;
+    // A process that was stopped wakes with old answers in its hands, and their key may be reaped by now.
+    if (this.#r.env.clock.monotonicMs() - beganMs > this.#r.lifeMs) {
+      this.#r.counters.readRepairsDropped++;
+      return;
+    }
     this.#r.counters.readRepairs += behind.length;
     await Promise.all(behind.map((node) => this.#send(key, route, node, whole)));
   }

@@ -1,21 +1,24 @@
 /**
- * One quorum read: asks as many homes as must answer, nearest first, and more when one fails or keeps silent. One is
- * asked for the data, the others for contexts and dots (a digest read); DeCandia et al. 2007, section 4.5.
+ * One quorum read: asks as many homes as must answer, nearest first, and more when one fails or keeps silent; when there are
+ * no more homes to ask, stand-ins. One is asked for the data, the others for contexts and dots (a digest read); DeCandia et
+ * al. 2007, section 4.5.
  */
 
 import { PeerError } from "../cluster/peer-channel.ts";
 import type { QuorumGroup, Requirement } from "../core/consistency.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
-import { DIGEST_INLINE_BYTES } from "../core/limits.ts";
+import { DIGEST_INLINE_BYTES, STAND_IN_READS_MAX } from "../core/limits.ts";
 import { Tally } from "../core/quorum.ts";
 import { EMPTY_RECORD, mergeRecords } from "../core/record.ts";
 import { type Minimum, reaches } from "../core/session.ts";
 import type { CausalRecord } from "../core/version.ts";
 import type { Replication } from "./context.ts";
 import { decodeReadAnswer, encodeRead, type ReadAnswer } from "./data-messages.ts";
-import { localRead } from "./local-read.ts";
+import { localRead, standInRead } from "./local-read.ts";
+import type { Plan } from "./plan.ts";
 import { nearestFirst, type Route } from "./route.ts";
+import { StandIns } from "./stand-ins.ts";
 import type { Waiting } from "./sweeper.ts";
 
 export interface ReadRoundResult {
@@ -37,6 +40,7 @@ export class ReadRound implements Waiting {
   readonly #route: Route;
   readonly #key: Key;
   readonly #requirement: Requirement;
+  readonly #sloppy: boolean;
   readonly #minimum: Minimum | null;
   readonly #tally: Tally;
   /** Nearest first. */
@@ -49,22 +53,25 @@ export class ReadRound implements Waiting {
   #hurryUntilMs = Number.POSITIVE_INFINITY;
   #dataAsked = false;
   #stale = false;
+  /** Made for the first one: a read whose homes are all well asks none. */
+  #standIns: StandIns | null = null;
   #resolve: ((result: ReadRoundResult) => void) | null = null;
   #settle: (() => void) | null = null;
   readonly #settled: Promise<void>;
 
   constructor(
     r: Replication,
-    route: Route,
+    plan: Plan,
     key: Key,
-    requirement: Requirement,
     deadlineMs: number,
     minimum: Minimum | null = null,
   ) {
+    const { route, requirement, sloppy } = plan;
     this.#r = r;
     this.#route = route;
     this.#key = key;
     this.#requirement = requirement;
+    this.#sloppy = sloppy;
     this.#minimum = minimum;
     this.#tally = new Tally(requirement);
     this.#unasked = nearestFirst(r, route.layout, route.homes);
@@ -110,9 +117,8 @@ export class ReadRound implements Waiting {
       return;
     }
     if (nowMs >= this.#hurryUntilMs) this.#finish("lost");
-    if (this.#resolve !== null && nowMs >= this.#hedgeAtMs && this.#askAnother(nowMs)) {
-      this.#r.counters.hedgedReads++;
-    }
+    if (this.#resolve === null || nowMs < this.#hedgeAtMs) return;
+    if (this.#askAnother(nowMs) || this.#askStandIn(nowMs)) this.#r.counters.hedgedReads++;
   }
 
   /** The nearest home whose answer would help. False when there is none left. */
@@ -125,6 +131,27 @@ export class ReadRound implements Waiting {
       return true;
     }
     return false;
+  }
+
+  /** Somebody who may keep writes for a home whose answer would help. False when a strict read must not, or none is left. */
+  #askStandIn(nowMs: number): boolean {
+    if (!this.#sloppy) return false;
+    for (const home of this.#route.homes) {
+      if (this.#tally.needs(home) && this.#askStandInOf(home, nowMs)) return true;
+    }
+    return false;
+  }
+
+  #askStandInOf(home: NodeId, nowMs: number): boolean {
+    this.#standIns ??= new StandIns(this.#r, this.#route);
+    if (this.#standIns.count >= STAND_IN_READS_MAX) return false;
+    const { self, hints } = this.#r;
+    const node = this.#standIns.next(home, hints.targets(this.#key).length > 0 ? self : null);
+    if (node === null) return false;
+    // A strict read may hear what a stand-in has, for its session's sake, but never counts it.
+    if (this.#sloppy) this.#tally.addStandIn(node, home);
+    this.#ask(node, nowMs);
+    return true;
   }
 
   #ask(node: NodeId, nowMs: number): void {
@@ -149,10 +176,19 @@ export class ReadRound implements Waiting {
       },
       (error: unknown) => this.#failed(node, error),
     );
+    if (this.#r.membership.liveness(node) === "down") this.#expectNothing(node, nowMs);
+  }
+
+  /** A home believed down is asked all the same, in case the belief is wrong; who may have its writes is asked as well. */
+  #expectNothing(home: NodeId, nowMs: number): void {
+    if (this.#sloppy) this.#askStandInOf(home, nowMs);
+    this.#tally.fail(home);
   }
 
   #askSelf(node: NodeId): void {
-    const answer = localRead(this.#r, this.#key);
+    const answer = this.#isStandIn(node)
+      ? standInRead(this.#r, this.#key)
+      : localRead(this.#r, this.#key);
     if (!(answer instanceof Promise)) {
       this.#count(node, answer);
       return;
@@ -165,9 +201,19 @@ export class ReadRound implements Waiting {
   }
 
   #count(node: NodeId, answer: ReadAnswer): void {
-    this.#answers.set(node, answer);
+    // That a stand-in has nothing says nothing of the homes.
+    if (answer.record !== null || !this.#isStandIn(node)) this.#answers.set(node, answer);
+    if (!this.#isCounted(node)) return;
     if (answer.counts) this.#tally.ack(node);
     else this.#tally.fail(node);
+  }
+
+  #isStandIn(node: NodeId): boolean {
+    return this.#standIns?.has(node) === true;
+  }
+
+  #isCounted(node: NodeId): boolean {
+    return this.#sloppy || !this.#isStandIn(node);
   }
 
   #answered(node: NodeId, answer: ReadAnswer): void {
@@ -178,7 +224,7 @@ export class ReadRound implements Waiting {
 
   #failed(node: NodeId, error: unknown): void {
     this.#open--;
-    this.#tally.fail(node);
+    if (this.#isCounted(node)) this.#tally.fail(node);
     if (error instanceof PeerError && error.code === "stale_layout") {
       this.#r.adoptRefusal(error.detail);
       this.#stale = true;
@@ -196,6 +242,7 @@ export class ReadRound implements Waiting {
         while (this.#tally.outcome() === "pending" && this.#open < this.#tally.missing()) {
           if (!this.#askAnother(nowMs)) break;
         }
+        while (this.#isShort() && this.#askStandIn(nowMs));
         // Enough answered, but the session has seen more than they hold: all others are asked as well.
         if (this.#tally.outcome() === "won" && !this.#isEnough()) this.#askRest(nowMs);
         const outcome = this.#tally.outcome();
@@ -210,6 +257,12 @@ export class ReadRound implements Waiting {
     if (this.#resolve === null && this.#open === 0) this.#close();
   }
 
+  /** Even if all who were asked answer, it will not be enough. */
+  #isShort(): boolean {
+    const outcome = this.#tally.outcome();
+    return outcome === "lost" || (outcome === "pending" && this.#open < this.#tally.missing());
+  }
+
   #isEnough(): boolean {
     if (this.#tally.outcome() !== "won") return false;
     if (this.#minimum === null) return true;
@@ -222,6 +275,8 @@ export class ReadRound implements Waiting {
       this.#r.counters.sessionReads++;
       this.#ask(node, nowMs);
     }
+    // What the session has seen may be kept for homes that were away then.
+    for (const home of this.#route.homes) while (this.#askStandInOf(home, nowMs));
   }
 
   /** Lost already, but the answer counts who answered: those who are about to are waited for, once, with patience. */

@@ -3,12 +3,13 @@ import { type ConflictPolicy, resolve } from "../core/conflict.ts";
 import type { Requirement } from "../core/consistency.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
+import type { AckCounts } from "../core/quorum.ts";
 import { mergeRecords } from "../core/record.ts";
 import type { CausalRecord, Sibling } from "../core/version.ts";
 import type { Replication } from "./context.ts";
 import type { ReadAnswer } from "./data-messages.ts";
 import { fetchWhole } from "./fetch-whole.ts";
-import { planOf } from "./plan.ts";
+import { type Plan, planOf } from "./plan.ts";
 import { ReadRepair } from "./read-repair.ts";
 import { mergeAnswers, ReadRound, type ReadRoundResult } from "./read-round.ts";
 import type { Failure, GetOutcome, GetRequest } from "./requests.ts";
@@ -29,15 +30,17 @@ export class Reader {
   }
 
   async get(request: GetRequest): Promise<GetOutcome> {
-    const deadlineMs = this.#r.env.clock.monotonicMs() + request.timeoutMs;
+    const beganMs = this.#r.env.clock.monotonicMs();
+    const deadlineMs = beganMs + request.timeoutMs;
     for (let round = 0; round < LAYOUT_ROUNDS_MAX; round++) {
       const plan = planOf(this.#r, request);
       if ("status" in plan) return plan;
-      const result = await this.#ask(request, plan.route, plan.requirement, deadlineMs);
+      const result = await this.#ask(request, plan, deadlineMs);
       if (result.outcome === "stale-layout") continue;
       const isFirst = request.session !== null && result.outcome === "won";
-      if (isFirst) await this.#repairFirst(request.key, plan.route, result.answers);
-      if (!isFirst || !result.isSettled) this.#repairBehind(request.key, plan.route, result);
+      if (isFirst) await this.#repairFirst(request.key, plan.route, result.answers, beganMs);
+      if (!isFirst || !result.isSettled)
+        this.#repairBehind(request.key, plan.route, result, beganMs);
       if (result.outcome === "lost") return this.#notReached(plan.requirement, result);
       if (result.outcome === "behind") return this.#sessionNotReached(result);
       return this.#answer(request, plan.route, result, deadlineMs);
@@ -56,14 +59,9 @@ export class Reader {
     return this.#repair.idle();
   }
 
-  #ask(
-    request: GetRequest,
-    route: Route,
-    requirement: Requirement,
-    deadlineMs: number,
-  ): Promise<ReadRoundResult> {
+  #ask(request: GetRequest, plan: Plan, deadlineMs: number): Promise<ReadRoundResult> {
     const minimum = request.session === null ? null : request.session.minimum;
-    const round = new ReadRound(this.#r, route, request.key, requirement, deadlineMs, minimum);
+    const round = new ReadRound(this.#r, plan, request.key, deadlineMs, minimum);
     return round.run(this.#r.env.random.below(ASK_ALL_ONE_IN) === 0 ? "all" : "enough");
   }
 
@@ -75,6 +73,12 @@ export class Reader {
       needed: requirement.needed,
       indeterminate: false,
     };
+  }
+
+  /** Only stand-ins have spoken, and what they have is deleted or expired; what the homes have is not known: not a 404. */
+  #noHome(acks: AckCounts): Failure {
+    this.#r.counters.getsWithoutQuorum++;
+    return { status: "quorum-not-reached", acks, needed: 1, indeterminate: false };
   }
 
   #sessionNotReached(result: ReadRoundResult): Failure {
@@ -109,6 +113,7 @@ export class Reader {
         };
       }
     }
+    if (acks.primary === 0 && resolved.chosen.length === 0) return this.#noHome(acks);
     return {
       status: "ok",
       record,
@@ -128,7 +133,10 @@ export class Reader {
   ): ReturnType<typeof resolve> {
     const answers: (CausalRecord | null)[] = [];
     if (policy === "majority" && record.siblings.length > 1) {
-      for (const answer of heard.values()) if (answer.counts) answers.push(answer.record);
+      // A stand-in speaks for nobody's slot: what an absent home holds besides its hint is not known.
+      for (const [node, answer] of heard) {
+        if (answer.counts && route.homes.includes(node)) answers.push(answer.record);
+      }
     }
     return resolve({ record, answers, homes: route.homes.length, policy, nowMs });
   }
@@ -142,12 +150,13 @@ export class Reader {
     key: Key,
     route: Route,
     heard: ReadonlyMap<NodeId, ReadAnswer>,
+    beganMs: number,
   ): Promise<void> {
     if (agree(heard)) return;
     // Answers that come late are left to the repair in the background.
     const answers = new Map(heard);
     const repaired = this.#repair.after(Promise.resolve(), () =>
-      this.#repair.run(key, route, answers),
+      this.#repair.run(key, route, answers, beganMs),
     );
     let patienceMs = 0;
     for (const node of answers.keys()) patienceMs = Math.max(patienceMs, this.#r.patienceMs(node));
@@ -161,9 +170,11 @@ export class Reader {
   }
 
   /** Starts only when every home that was asked has spoken, so that late answers are repaired as well. */
-  #repairBehind(key: Key, route: Route, result: ReadRoundResult): void {
+  #repairBehind(key: Key, route: Route, result: ReadRoundResult, beganMs: number): void {
     if (result.isSettled && agree(result.answers)) return;
-    void this.#repair.after(result.settled, () => this.#repair.run(key, route, result.answers));
+    void this.#repair.after(result.settled, () =>
+      this.#repair.run(key, route, result.answers, beganMs),
+    );
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { HybridClock } from "../core/clock.ts";
 import type { Hasher } from "../core/hasher.ts";
+import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
 import { RECORD_BYTES_MAX, SIBLINGS_MAX } from "../core/limits.ts";
 import { decideDot, mintedAfterReplication } from "../core/mint.ts";
@@ -17,6 +18,7 @@ import {
 import type { SessionDemand } from "../core/session.ts";
 import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
 import type { RecordStore, StoredRecord } from "../storage/record-store.ts";
+import { hintFor, withHints, writeHint } from "./hint-rows.ts";
 
 /** A put that has reached its coordinator. */
 export interface CoordinatedPut {
@@ -70,20 +72,28 @@ export class Replica {
     return this.#store.read(key);
   }
 
-  /** Mints a dot, merges the new sibling with what is held, writes. (Riak's "coordinated put".) */
-  coordinate(put: CoordinatedPut): CoordinatedOutcome {
+  /**
+   * Mints a dot, merges the new sibling with what is held, writes. (Riak's "coordinated put".) `standsFor`: this node is no
+   * home of the key, and keeps the record for that one, in a row that has its own `minted`: each row counts in epochs that
+   * were taken for it alone, so that one which outlives another cannot go on where that had been.
+   */
+  coordinate(put: CoordinatedPut, standsFor: NodeId | null = null): CoordinatedOutcome {
     const stored = this.#store.read(put.key);
-    const local = stored.state === "record" ? stored.record : null;
+    let local = stored.state === "record" ? stored.record : null;
+    let { sequence } = stored;
+    const asides = this.#store.asides(put.key);
+    if (asides.length > 0) ({ record: local, sequence } = withHints(local, sequence, asides));
     if (put.idempotencyKey !== "" && local !== null) {
       const first = local.siblings.find((sibling) => sibling.idempotencyKey === put.idempotencyKey);
-      if (first !== undefined) return this.#answerAgain(put, local, first, stored.sequence);
+      if (first !== undefined) return this.#answerAgain(put, local, first, sequence);
     }
+    const hint = standsFor === null ? null : hintFor(asides, standsFor);
+    const replaced = standsFor === null ? stored : hint;
     // Before an epoch is taken: this commits, and a commit that fails would take back the lease of one taken before.
-    if (stored.state === "unknown") this.#beforeOverwrite(put.key);
-    const minted = stored.state === "record" ? stored.minted : null;
+    if (standsFor === null && stored.state === "unknown") this.#beforeOverwrite(put.key);
     const dot = decideDot({
       actorId: this.#store.actorId,
-      minted,
+      minted: replaced !== null && "minted" in replaced ? replaced.minted : null,
       localContext: local?.context ?? NO_CONTEXT,
       incomingContext: put.context?.entries ?? NO_CONTEXT,
       takeEpoch: () => this.#store.takeEpoch(),
@@ -100,11 +110,19 @@ export class Replica {
         record.siblings.length > SIBLINGS_MAX || recordBytes(record) > RECORD_BYTES_MAX;
       if (tooMany) return { status: "too-many-siblings", siblings: record.siblings.length };
     }
-    const sequence = this.#store.write(put.key, record, {
-      actor: dot.actor,
-      epoch: dot.epoch,
-      counter: dot.counter,
-    });
+    const minted = { actor: dot.actor, epoch: dot.epoch, counter: dot.counter };
+    if (standsFor === null) sequence = this.#store.write(put.key, record, minted);
+    else {
+      sequence = writeHint(this.#store, {
+        key: put.key,
+        target: standsFor,
+        record,
+        minted,
+        needed: put.writeQuorum,
+        before: hint,
+        nowMs: Math.floor(this.#clock.nowForExpiryMs()),
+      });
+    }
     return { status: "written", record, sibling, sequence };
   }
 

@@ -73,6 +73,7 @@ describe("member entries", () => {
     weight: 1.5,
     keys: 4,
     bytes: 5,
+    hints: { count: 6, bytes: 7 },
     wantsToJoin: true,
     leaving: true,
     clockIsOff: true,

@@ -56,7 +56,8 @@ function cut(cluster: ReplicationCluster, ...side: readonly number[]): Drop {
 }
 
 /** Writes reach nobody but their coordinator, and no repair arrives. */
-const noWrites: Drop = (_from, _to, kind) => (kind === "write" ? "refuse" : "deliver");
+const noWrites: Drop = (_from, _to, kind) =>
+  kind === "write" || kind === "hint" ? "refuse" : "deliver";
 
 describe("a session's read with consistency=one", () => {
   test("at a replica that missed its write asks the others and shows the write", async () => {

@@ -190,7 +190,7 @@ export class ClusterWorld {
       clusterId,
       incarnation,
       config,
-      load: () => ({ keys: live()?.keys ?? 0, bytes: 0 }),
+      load: () => ({ keys: live()?.keys ?? 0, bytes: 0, hints: { count: 0, bytes: 0 } }),
       hasRows: () => (live()?.keys ?? 0) > 0,
       actorIsNew,
     };

@@ -140,7 +140,7 @@ export async function createHttpWorld(options: WorldOptions = {}): Promise<HttpW
       requestTimeoutMs: 5000,
       durability: options.durability ?? "power",
     },
-    nodeInfo: () => ({ version: "9.9.9", runtime: "test 1", hints: { count: 3, bytes: 30 } }),
+    nodeInfo: () => ({ version: "9.9.9", runtime: "test 1" }),
     ready: () => world.readiness,
     counters: [() => world.metrics],
     refreshLayout: () => {
@@ -222,6 +222,7 @@ function membershipOf(world: Omit<HttpWorld, "app" | "call" | "key">): Membershi
     incarnation: 4,
     keys: 10,
     bytes: 100,
+    hints: { count: 3, bytes: 30 },
     clockIsOff: false,
     inLayout: true,
   });
