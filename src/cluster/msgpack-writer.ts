@@ -4,6 +4,7 @@
  */
 import { assert } from "../core/assert.ts";
 import { utf8Length, utf8Write } from "../core/bytes.ts";
+import { bodyBytes } from "../core/slab.ts";
 import type { WireValue } from "./peer-channel.ts";
 
 const START_BYTES = 64 * 1024;
@@ -36,7 +37,7 @@ export class MsgpackWriter {
   /** A copy of what was written. */
   finish(): Uint8Array {
     this.#repeated = null;
-    return this.#bytes.slice(0, this.#at);
+    return bodyBytes.copy(this.#bytes.subarray(0, this.#at));
   }
 
   arrayHead(length: number): void {

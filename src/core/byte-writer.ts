@@ -1,4 +1,5 @@
 import { utf8Length, utf8Write } from "./bytes.ts";
+import { passingBytes } from "./slab.ts";
 
 /** Bytes of `value` as a varint: seven bits a byte, low bits first. */
 export function varintLength(value: number): number {
@@ -31,7 +32,7 @@ export class ByteWriter {
   #at = 0;
 
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
+    this.#bytes = passingBytes.take(capacity);
   }
 
   get length(): number {

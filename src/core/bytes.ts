@@ -1,3 +1,5 @@
+import { passingBytes } from "./slab.ts";
+
 // The only web global that core names: all three runtimes have it and ES2024 has no UTF-8 of its own.
 declare const TextEncoder: new () => {
   encode(text: string): Uint8Array;
@@ -23,7 +25,7 @@ export function isWellFormed(text: string): boolean {
 /** REQUIRES: well-formed text (a lone surrogate would become U+FFFD and not come back). */
 export function utf8Encode(text: string): Uint8Array {
   if (text.length > SHORT_TEXT) return encoder.encode(text);
-  const bytes = new Uint8Array(text.length);
+  const bytes = passingBytes.take(text.length);
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     if (unit > 0x7f) return encoder.encode(text);
@@ -87,7 +89,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
-  const whole = new Uint8Array(length);
+  const whole = passingBytes.take(length);
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);
@@ -109,7 +111,7 @@ export function byteString(bytes: Uint8Array): string {
 
 /** The inverse of byteString. @throws TypeError on a character above U+00FF. */
 export function bytesFromByteString(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length);
+  const bytes = passingBytes.take(text.length);
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     if (unit > 0xff) throw new TypeError(`Cannot read byte string: character ${unit} at ${i}`);
@@ -179,7 +181,7 @@ export function base64UrlDecode(text: string): Uint8Array {
 
 function encodeDigits(bytes: Uint8Array, alphabet: Uint8Array, padded: boolean): string {
   const groups = Math.ceil(bytes.length / 3);
-  const digits = new Uint8Array(groups * 4).fill(PAD);
+  const digits = passingBytes.take(groups * 4).fill(PAD);
   let at = 0;
   for (let i = 0; i < bytes.length; i += 3) {
     const left = bytes.length - i;

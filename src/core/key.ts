@@ -1,6 +1,7 @@
 import { utf8Encode } from "./bytes.ts";
 import type { Hash64, Hasher } from "./hasher.ts";
 import type { NamespaceId, PartitionId } from "./ids.ts";
+import { passingBytes } from "./slab.ts";
 
 /**
  * A key as it travels through the floors: parsed once, at the door. `text` is well-formed Unicode (1 to 512 UTF-8
@@ -18,7 +19,7 @@ export interface Key {
 /** REQUIRES: `text` has passed the checks of key-rules.ts. The namespace id is hashed as four big-endian bytes. */
 export function makeKey(hasher: Hasher, namespace: NamespaceId, text: string): Key {
   const bytes = utf8Encode(text);
-  const hashed = new Uint8Array(4 + bytes.length);
+  const hashed = passingBytes.take(4 + bytes.length);
   hashed[0] = namespace >>> 24;
   hashed[1] = namespace >>> 16;
   hashed[2] = namespace >>> 8;

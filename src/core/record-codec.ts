@@ -22,6 +22,7 @@ import {
   STAMP_MAX,
   VALUE_BYTES_MAX,
 } from "./limits.ts";
+import { passingBytes } from "./slab.ts";
 import type { CausalRecord, Context, Dot, Sibling } from "./version.ts";
 
 const FORMAT_VERSION = 1;
@@ -38,7 +39,7 @@ const NO_BYTES = new Uint8Array(0);
 /** Everything but the values. REQUIRES: a record as version.ts describes it. */
 export function encodeHead(record: CausalRecord): Uint8Array {
   const { context, siblings } = record;
-  const head = new Uint8Array(headLength(record));
+  const head = passingBytes.take(headLength(record));
   head[0] = FORMAT_VERSION;
   let at = writeVarint(head, 1, context.length);
   for (const entry of context) {

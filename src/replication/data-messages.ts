@@ -19,6 +19,7 @@ import {
   valuesIntact,
 } from "../core/record-codec.ts";
 import { recordIdentity } from "../core/record-identity.ts";
+import { keptBytes } from "../core/slab.ts";
 import type { CausalRecord } from "../core/version.ts";
 
 /** Every data message begins with the layout version it counts under, the namespace id and the key. */
@@ -66,7 +67,7 @@ export function decodeWrite(hasher: Hasher, fields: WireFields): WriteMessage {
 function decodeWireRecord(hasher: Hasher, head: Uint8Array, body: Uint8Array): CausalRecord {
   let record: CausalRecord;
   try {
-    record = decodeRecord(head, body.slice());
+    record = decodeRecord(head, keptBytes.copy(body));
   } catch (error) {
     if (error instanceof FormatError) throw badMessage(`record: ${error.message}`);
     throw error;

@@ -1,4 +1,5 @@
 /** The bytes of a row's local columns: in its checksum, and in front of its head in the database. */
+import { passingBytes } from "../core/slab.ts";
 import type { DiskRowHead, Minted } from "../env/disk.ts";
 
 /** Actor 16, epoch 4, counter 6 (COUNTER_MAX is 2^48, which no one reaches), big-endian; all zero for none. */
@@ -10,7 +11,7 @@ const TWO_POW_32 = 2 ** 32;
 
 /** The column `head`: checksum, minted and head in one, because each array of bytes costs the runtime more than its bytes. */
 export function packHead(row: DiskRowHead): Uint8Array {
-  const bytes = new Uint8Array(LOCAL_BYTES + row.head.length);
+  const bytes = passingBytes.take(LOCAL_BYTES + row.head.length);
   bytes.set(row.headSum, 0);
   if (row.minted !== null) writeMinted(bytes, SUM_BYTES, row.minted);
   bytes.set(row.head, LOCAL_BYTES);
