@@ -26,6 +26,10 @@ export interface NodeConfig {
   readonly corsOrigins: readonly string[];
   readonly requestTimeoutMs: number;
   readonly gossipIntervalMs: number;
+  /** How long tombstones and expired values are kept at least: GRACE_DEFAULT_MS unless given. */
+  readonly graceMs?: number;
   /** D, the same on all nodes of a cluster: MESSAGE_LIFE_MS, but for worlds where a day must pass in a minute. */
   readonly messageLifeMs?: number;
+  /** Bytes kept for absent homes before new hints are refused; HINT_BYTES_MAX when nothing is known of the disk. */
+  readonly hintBytesMax?: number;
 }
