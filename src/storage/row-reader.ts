@@ -115,8 +115,22 @@ export class RowReader {
 
   /** @throws SqliteError when pages cannot be read. */
   scanPlaces(request: PlaceScanRequest): PlaceScanAnswer {
+    const { rows, sequence } = this.#placed(this.#disk.scanPlaces(request));
+    const last = rows.at(-1);
+    const next =
+      last === undefined || rows.length < request.limit
+        ? null
+        : { place: last.place, namespace: last.namespace, keyBytes: last.keyBytes };
+    return { rows, sequence, next };
+  }
+
+  /** @throws SqliteError when pages cannot be read. */
+  scanHeads(request: ScanRequest): Pick<PlaceScanAnswer, "rows" | "sequence"> {
+    return this.#placed(this.#disk.scan(request));
+  }
+
+  #placed(found: readonly DiskRowHead[]): Pick<PlaceScanAnswer, "rows" | "sequence"> {
     let newest = 0;
-    const found = this.#disk.scanPlaces(request);
     const rows = found.map((row): PlacedRow => {
       const { namespace, key: keyBytes, place, sequence, head } = row;
       const name = { namespace, keyBytes, place, sequence };
@@ -124,12 +138,7 @@ export class RowReader {
       if (sequence > newest) newest = sequence;
       return { ...name, state: "record", head };
     });
-    const last = rows.at(-1);
-    const next =
-      last === undefined || rows.length < request.limit
-        ? null
-        : { place: last.place, namespace: last.namespace, keyBytes: last.keyBytes };
-    return { rows, sequence: newest, next };
+    return { rows, sequence: newest };
   }
 
   /** The key was written anew: should it rot again, that is news. */

@@ -22,9 +22,10 @@ import {
   parseRegionId,
   parseZoneId,
 } from "../../src/core/ids.ts";
-import { type Key, makeKey } from "../../src/core/key.ts";
-import type { LayoutMember } from "../../src/core/layout.ts";
+import { type Key, makeKey, RING_PLACES } from "../../src/core/key.ts";
+import type { LayoutMember, PlacementPolicy } from "../../src/core/layout.ts";
 import { firstLayout, withMembers } from "../../src/core/layout-rules.ts";
+import { HINT_BYTES_MAX, MESSAGE_LIFE_MS } from "../../src/core/limits.ts";
 import { withoutValues } from "../../src/core/record.ts";
 import { encodeHead } from "../../src/core/record-codec.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
@@ -35,13 +36,20 @@ import {
   type PlaceCursor,
 } from "../../src/env/disk.ts";
 import type { Env } from "../../src/env/env.ts";
+import { ActorBook } from "../../src/replication/actor-book.ts";
 import type { Replication } from "../../src/replication/context.ts";
 import { Coordinator } from "../../src/replication/coordinator.ts";
 import { newCounters } from "../../src/replication/counters.ts";
 import { Doubt } from "../../src/replication/doubt.ts";
+import { Hints } from "../../src/replication/hints.ts";
 import { PeerService } from "../../src/replication/peer-service.ts";
 import { Replica } from "../../src/replication/replica.ts";
-import type { GetOutcome, PutOutcome, PutRequest } from "../../src/replication/requests.ts";
+import type {
+  GetOutcome,
+  GetRequest,
+  PutOutcome,
+  PutRequest,
+} from "../../src/replication/requests.ts";
 import { Sweeper } from "../../src/replication/sweeper.ts";
 import type {
   AsideFound,
@@ -49,6 +57,7 @@ import type {
   PlaceScanAnswer,
   PlaceScanRequest,
   RecordStore,
+  RowName,
   RowWatcher,
   ScanRequest,
   StoredRecord,
@@ -91,6 +100,7 @@ export class FakeStore implements RecordStore {
   readonly #clock: VirtualClock;
   readonly #aside = new FakeAside();
   readonly #watchers: RowWatcher[] = [];
+  readonly #asideWatchers: ((name: RowName) => void)[] = [];
   readonly #meta = new Map<string, Uint8Array>();
 
   constructor(clock: VirtualClock, number: number) {
@@ -218,6 +228,19 @@ export class FakeStore implements RecordStore {
     return { rows, sequence: Math.max(0, ...rows.map((row) => row.sequence)), next };
   }
 
+  scanHeads({ namespace, start, limit }: ScanRequest): ReturnType<RecordStore["scanHeads"]> {
+    const rows = this.scanPlaces({ from: 0, to: RING_PLACES, after: null, limit: this.rows.size })
+      .rows.filter((row) => row.namespace === namespace && compareBytes(row.keyBytes, start) >= 0)
+      .sort((a, b) => compareBytes(a.keyBytes, b.keyBytes))
+      .slice(0, limit);
+    return { rows, sequence: Math.max(0, ...rows.map((row) => row.sequence)) };
+  }
+
+  checkRow(key: Key): ReturnType<RecordStore["checkRow"]> {
+    const { state } = this.read(key);
+    return state === "record" ? "sound" : state;
+  }
+
   remove(rows: readonly { key: Key; sequence: number }[]): boolean[] {
     this.commit();
     return rows.map(({ key, sequence }) => {
@@ -237,6 +260,7 @@ export class FakeStore implements RecordStore {
     note: Uint8Array,
   ): number {
     const sequence = ++this.#sequence;
+    for (const watcher of this.#asideWatchers) watcher(key);
     this.#aside.set(shelf, key, record, minted, note, sequence);
     this.#clock.endOfTurn(() => {
       if (this.autoCommit) this.commit();
@@ -258,7 +282,10 @@ export class FakeStore implements RecordStore {
 
   dropAside(rows: Parameters<RecordStore["dropAside"]>[0]): boolean[] {
     this.commit();
-    return this.#aside.drop(rows);
+    const dropped = this.#aside.drop(rows);
+    const gone = rows.filter((_, i) => dropped[i] === true);
+    for (const watcher of this.#asideWatchers) for (const { key } of gone) watcher(key);
+    return dropped;
   }
 
   asideUsage(): ReadonlyMap<string, AsideUsage> {
@@ -272,6 +299,16 @@ export class FakeStore implements RecordStore {
   digestOf(key: Key): Uint8Array | null {
     const row = this.unreadable.has(key.id) ? undefined : this.rows.get(key.id);
     return row === undefined ? null : digestToBytes(digestOfRow(row));
+  }
+
+  readonly isRestoring = false;
+
+  shelveRestored(): void {
+    ignore();
+  }
+
+  watchAsides(watcher: (name: RowName) => void): void {
+    this.#asideWatchers.push(watcher);
   }
 
   watchRows(watcher: RowWatcher): void {
@@ -308,16 +345,24 @@ export class ReplicationCluster {
   readonly clock = new VirtualClock();
   readonly nodes: FakeNode[] = [];
   readonly down = new Set<NodeId>();
+  readonly clocksOff = new Set<NodeId>();
   drop: Drop = () => "deliver";
   readonly #inDoubt: readonly number[];
+  readonly #hintBytesMax: number;
   namespace = { id: 1, name: "default", policy: "default" } as FakeNamespace;
 
   constructor(
     regions: readonly string[],
     copies = 3,
-    options: { readonly inDoubt?: readonly number[] } = {},
+    options: {
+      readonly inDoubt?: readonly number[];
+      readonly hintBytesMax?: number;
+      /** Instead of copies anywhere. */
+      readonly policy?: PlacementPolicy;
+    } = {},
   ) {
     this.#inDoubt = options.inDoubt ?? [];
+    this.#hintBytesMax = options.hintBytesMax ?? HINT_BYTES_MAX;
     const members: LayoutMember[] = regions.map((region, i) => ({
       id: parseNodeId((i + 1).toString(16).padStart(32, "0")),
       region: parseRegionId(region),
@@ -332,7 +377,7 @@ export class ReplicationCluster {
       member: first,
       expect: regions.length,
       partitions: 16,
-      policy: { n: copies },
+      policy: options.policy ?? { n: copies },
     });
     const changed = withMembers(one, rest, [], "a".repeat(64));
     if (changed.status === "invalid") throw new Error(changed.reason);
@@ -393,23 +438,21 @@ export class ReplicationCluster {
     };
   }
 
-  async get(
-    at: number,
-    text: string,
-    options: Partial<Parameters<Coordinator["get"]>[0]> = {},
-  ): Promise<GetOutcome> {
-    return this.settle(
-      this.node(at).coordinator.get({
-        key: this.key(text),
-        namespace: this.namespace,
-        consistency: { level: "quorum" },
-        sloppy: true,
-        conflict: "majority",
-        timeoutMs: 5_000,
-        session: null,
-        ...options,
-      }),
-    );
+  async get(at: number, text: string, options: Partial<GetRequest> = {}): Promise<GetOutcome> {
+    return this.settle(this.node(at).coordinator.get(this.getRequest(text, options)));
+  }
+
+  getRequest(text: string, options: Partial<GetRequest> = {}): GetRequest {
+    return {
+      key: this.key(text),
+      namespace: this.namespace,
+      consistency: { level: "quorum" },
+      sloppy: true,
+      conflict: "majority",
+      timeoutMs: 5_000,
+      session: null,
+      ...options,
+    };
   }
 
   #makeNode(member: LayoutMember, layout: ReturnType<typeof compileLayout>): FakeNode {
@@ -418,6 +461,7 @@ export class ReplicationCluster {
     const membership = this.#membershipOf(member.id, layout);
     const env = this.#envOf();
     const clock = new HybridClock(() => this.clock.wallMs());
+    const counters = newCounters();
     const doubt = new Doubt({
       meta: store.meta,
       logger: env.logger,
@@ -440,8 +484,18 @@ export class ReplicationCluster {
       }),
       clock,
       sweeper: new Sweeper(this.clock),
-      counters: newCounters(),
+      counters,
       doubt,
+      lifeMs: MESSAGE_LIFE_MS,
+      hints: new Hints({ store, clock, counters, bytesMax: this.#hintBytesMax }),
+      actors: new ActorBook({
+        meta: store.meta,
+        logger: env.logger,
+        self: member.id,
+        actorId: store.actorId,
+        incarnation: 1,
+      }),
+      clockIsOff: () => this.clocksOff.has(member.id),
       patienceMs: () => 150,
       adoptRefusal: ignore,
       refreshLayout: () => Promise.resolve(),

@@ -9,7 +9,8 @@ import type { Clock } from "../../src/env/clock.ts";
 import type { Disk } from "../../src/env/disk.ts";
 import type { LogFields, Logger } from "../../src/env/logger.ts";
 import type { Random } from "../../src/env/random.ts";
-import { Store, type StoreOptions } from "../../src/storage/store.ts";
+import { Store } from "../../src/storage/store.ts";
+import type { StoreOptions } from "../../src/storage/store-options.ts";
 import { siblingOf } from "./arbitraries.ts";
 
 /** Ends turns one at a time; its time stands still but for what a test adds. */
