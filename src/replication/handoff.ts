@@ -42,7 +42,7 @@ interface Shelf {
   /** Nothing is to be done before. */
   dueMs: number;
   wasThere: boolean;
-  /** Something was handed over in this pass, or could not be for a reason that may soon be gone. */
+  /** Something happened in this pass that makes the next one worth beginning soon. */
   hasMoved: boolean;
   /** Hints whose custody has ended, by key: their sequence then. They wait for their target alone. */
   readonly ended: Map<string, number>;
@@ -175,8 +175,11 @@ class Handoff {
 
   /** Only rows that are as they were when they were read: what was merged into one since is not covered by any answer. */
   #drop(layout: ActiveLayout, name: string, shelf: Shelf, verdicts: readonly Verdict[]): void {
-    // Who the owners are was asked of another layout: ask again.
-    if (this.#r.membership.layout() !== layout) return;
+    if (this.#r.membership.layout() !== layout) {
+      // Who the owners are was asked of another one: ask again.
+      shelf.hasMoved = true;
+      return;
+    }
     const going: Verdict[] = [];
     for (const verdict of verdicts) {
       const { hint, delivery } = verdict;
@@ -192,8 +195,8 @@ class Handoff {
     );
     for (const [i, { hint, delivery }] of going.entries()) {
       shelf.ended.delete(hint.key.id);
-      if (dropped[i] !== true) continue;
       shelf.hasMoved = true;
+      if (dropped[i] !== true) continue;
       if (delivery.rerouted) counters.hintsRerouted++;
       else if (delivery.delivered) counters.hintsDelivered++;
       else counters.hintsDegraded++;

@@ -118,7 +118,10 @@ export class ReadRound implements Waiting {
     }
     if (nowMs >= this.#hurryUntilMs) this.#finish("lost");
     if (this.#resolve === null || nowMs < this.#hedgeAtMs) return;
-    if (this.#askAnother(nowMs) || this.#askStandIn(nowMs)) this.#r.counters.hedgedReads++;
+    if (!this.#askAnother(nowMs) && !this.#askStandIn(nowMs)) return;
+    this.#r.counters.hedgedReads++;
+    // It may have been this very node, which has answered already.
+    this.#look();
   }
 
   /** The nearest home whose answer would help. False when there is none left. */

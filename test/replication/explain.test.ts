@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { ReplicationCluster } from "../support/replication-cluster.ts";
+import { done, HintCluster } from "../support/hint-cluster.ts";
+import { type FakeNode, ReplicationCluster } from "../support/replication-cluster.ts";
 
 describe("explain", () => {
   test("shows what each owner holds, who cannot be asked and who would stand in", async () => {
@@ -22,6 +23,25 @@ describe("explain", () => {
         expect(owner.siblings).toMatchObject([{ bytes: 1, deleted: false }]);
         expect(owner.context).toBe(owner.siblings?.[0]?.dot);
       }
+    }
+  });
+});
+
+describe("explain of a key with hints", () => {
+  test("shows who keeps a write for whom, asked of whoever may", async () => {
+    const world = new HintCluster();
+    const { homes, others } = world.places("k");
+    const [a, b, c] = homes as [FakeNode, FakeNode, FakeNode];
+    const [f, g, h] = others as [FakeNode, FakeNode, FakeNode];
+    world.leave(b, c);
+    done(await world.putAt(a, "k", "v", { consistency: { count: 3 } }));
+    for (const at of [a, f, h]) {
+      const explained = await world.settle(
+        at.coordinator.explain(world.key("k"), world.namespace, 1_000),
+      );
+      expect(explained.fallbacks).toEqual(others.map(({ id }) => id));
+      const pairs = explained.hints.map((hint) => `${hint.at} for ${hint.for}`);
+      expect(pairs.sort()).toEqual([`${f.id} for ${b.id}`, `${g.id} for ${c.id}`].sort());
     }
   });
 });

@@ -37,6 +37,7 @@ import {
 } from "../../src/env/disk.ts";
 import type { Env } from "../../src/env/env.ts";
 import { ActorBook } from "../../src/replication/actor-book.ts";
+import { AntiEntropy } from "../../src/replication/anti-entropy.ts";
 import type { Replication } from "../../src/replication/context.ts";
 import { Coordinator } from "../../src/replication/coordinator.ts";
 import { newCounters } from "../../src/replication/counters.ts";
@@ -51,6 +52,8 @@ import type {
   PutRequest,
 } from "../../src/replication/requests.ts";
 import { Sweeper } from "../../src/replication/sweeper.ts";
+import { noteUnreadable } from "../../src/replication/tree-ranges.ts";
+import { treeWorld } from "../../src/replication/tree-world.ts";
 import type {
   AsideFound,
   PlacedRow,
@@ -63,6 +66,7 @@ import type {
   StoredRecord,
 } from "../../src/storage/record-store.ts";
 import { digestToBytes, type RowDigest, RowDigester } from "../../src/storage/row-digest.ts";
+import { Trees } from "../../src/storage/trees.ts";
 import { comparePlaces, cursorOf, FakeAside } from "./fake-aside.ts";
 import { createTestHasher } from "./hasher.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -330,6 +334,8 @@ export interface FakeNode {
   readonly store: FakeStore;
   readonly replication: Replication;
   readonly coordinator: Coordinator;
+  readonly trees: Trees;
+  readonly antiEntropy: AntiEntropy;
   readonly handlers: MessageHandlers;
   /** What this node has sent, in order. */
   readonly sent: { readonly to: NodeId; readonly kind: MessageKind; readonly fields: WireFields }[];
@@ -345,6 +351,8 @@ export class ReplicationCluster {
   readonly clock = new VirtualClock();
   readonly nodes: FakeNode[] = [];
   readonly down = new Set<NodeId>();
+  /** Of the secret that nodes made from now on have for their row digests. */
+  digestKeyId = "key-1";
   readonly clocksOff = new Set<NodeId>();
   drop: Drop = () => "deliver";
   readonly #inDoubt: readonly number[];
@@ -502,7 +510,16 @@ export class ReplicationCluster {
     };
     const coordinator = new Coordinator(replication);
     const service = new PeerService(replication, coordinator, () => null);
-    return { id: member.id, store, replication, coordinator, handlers: service.handlers(), sent };
+    const trees = new Trees({
+      store,
+      digester,
+      world: () => treeWorld(layout),
+      onUnreadable: ({ namespace, keyBytes }) =>
+        noteUnreadable(replication, { namespace, bytes: keyBytes }),
+    });
+    const antiEntropy = new AntiEntropy({ r: replication, trees, keyId: this.digestKeyId });
+    const handlers = { ...service.handlers(), ...antiEntropy.handlers(service.admission) };
+    return { id: member.id, store, replication, coordinator, trees, antiEntropy, handlers, sent };
   }
 
   #membershipOf(self: NodeId, layout: ReturnType<typeof compileLayout>): Membership {
