@@ -1,11 +1,6 @@
 import { hash, hkdfSync, timingSafeEqual } from "node:crypto";
 import type { Crypto } from "../../src/env/crypto.ts";
 
-/** A Buffer would do, but its `slice` is a view where everyone expects a copy. */
-function plain(buffer: Buffer): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-}
-
 /** Of SHA-256. */
 const BLOCK_BYTES = 64;
 const HASH_BYTES = 32;
@@ -18,15 +13,27 @@ function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Arra
   const { inner: innerPad, outer } = padsOf(key);
   let length = BLOCK_BYTES;
   for (const part of parts) length += part.length;
-  const inner = length <= scratch.length ? scratch.subarray(0, length) : new Uint8Array(length);
+  const inner = length < scratch.length ? scratchOf(length) : new Uint8Array(length);
   inner.set(innerPad);
   let at = BLOCK_BYTES;
   for (const part of parts) {
     inner.set(part, at);
     at += part.length;
   }
-  outer.set(hash("sha256", inner, "buffer"), BLOCK_BYTES);
-  return plain(hash("sha256", outer, "buffer"));
+  writeSha256(inner, outer, BLOCK_BYTES);
+  return sha256(outer);
+}
+
+/** Asked for as text, a character for each byte: Node takes 0.3 us for that and 1.1 us for a Buffer (of 100 bytes). */
+function writeSha256(bytes: Uint8Array, target: Uint8Array, at: number): void {
+  const text = hash("sha256", bytes, "binary");
+  for (let i = 0; i < HASH_BYTES; i++) target[at + i] = text.charCodeAt(i);
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  const hashed = new Uint8Array(HASH_BYTES);
+  writeSha256(bytes, hashed, 0);
+  return hashed;
 }
 
 interface Pads {
@@ -38,6 +45,13 @@ interface Pads {
 /** Keys are derived once and used for years: by object, so that a key that is let go takes its pads along. */
 const pads = new WeakMap<Uint8Array, Pads>();
 const scratch = new Uint8Array(1024);
+const views: Uint8Array[] = [];
+
+/** One view of each length, made when first needed: making one takes longer than filling it. */
+function scratchOf(length: number): Uint8Array {
+  views[length] ??= scratch.subarray(0, length);
+  return views[length];
+}
 
 /** REQUIRES: the bytes of a key never change. */
 function padsOf(key: Uint8Array): Pads {
@@ -58,7 +72,7 @@ function padsOf(key: Uint8Array): Pads {
 
 /** node:crypto exists, synchronous and native, on Node, Bun and Deno alike. */
 export const systemCrypto: Crypto = {
-  sha256: (bytes) => plain(hash("sha256", bytes, "buffer")),
+  sha256,
   hmacSha256,
   hkdfSha256: (key, salt, info, bytes) =>
     new Uint8Array(hkdfSync("sha256", key, salt, info, bytes)),

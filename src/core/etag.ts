@@ -1,4 +1,5 @@
 import { ByteWriter } from "./byte-writer.ts";
+import { hex32 } from "./bytes.ts";
 import type { Hasher } from "./hasher.ts";
 import type { Dot } from "./version.ts";
 
@@ -43,8 +44,4 @@ export function etagOf(
   framed[0] = 1;
   const second = hasher.hash64(framed);
   return `"${hex32(first.hi)}${hex32(first.lo)}${hex32(second.hi)}${hex32(second.lo)}"`;
-}
-
-function hex32(value: number): string {
-  return value.toString(16).padStart(8, "0");
 }

@@ -16,6 +16,7 @@ import {
   base64UrlEncode,
   byteString,
   bytesToHex,
+  concatBytes,
   hexToBytes,
 } from "../core/bytes.ts";
 import { validateContext } from "../core/context.ts";
@@ -67,6 +68,8 @@ export class Tokens {
     CausalRecord,
     { readonly keyId: string; readonly token: string }
   >();
+
+  readonly #heads = new WeakMap<NamedKey, Uint8Array>();
 
   constructor(env: Env, keys: TokenKeys) {
     this.#env = env;
@@ -153,14 +156,21 @@ export class Tokens {
   }
 
   #seal(purpose: KeyPurpose, binding: Uint8Array, payload: Uint8Array): string {
-    const { keyId, key } = this.#keys.active(purpose);
-    const token = new Uint8Array(HEAD_BYTES + payload.length + MAC_BYTES);
-    token[0] = VERSION;
-    token.set(hexToBytes(keyId), 1);
-    token.set(payload, HEAD_BYTES);
-    const mac = this.#env.crypto.hmacSha256(key, token.subarray(0, HEAD_BYTES), binding, payload);
-    token.set(mac.subarray(0, MAC_BYTES), HEAD_BYTES + payload.length);
-    return base64UrlEncode(token);
+    const named = this.#keys.active(purpose);
+    const head = this.#headOf(named);
+    const mac = this.#env.crypto.hmacSha256(named.key, head, binding, payload);
+    return base64UrlEncode(concatBytes(head, payload, mac.subarray(0, MAC_BYTES)));
+  }
+
+  /** The same for all tokens of a key: the version and the key's id. */
+  #headOf(named: NamedKey): Uint8Array {
+    const known = this.#heads.get(named);
+    if (known !== undefined) return known;
+    const head = new Uint8Array(HEAD_BYTES);
+    head[0] = VERSION;
+    head.set(hexToBytes(named.keyId), 1);
+    this.#heads.set(named, head);
+    return head;
   }
 
   #open(purpose: KeyPurpose, binding: Uint8Array, text: string): Uint8Array | null {
