@@ -38,7 +38,9 @@ export class Reader {
       const result = await this.#ask(request, plan, deadlineMs);
       if (result.outcome === "stale-layout") continue;
       const isFirst = request.session !== null && result.outcome === "won";
-      if (isFirst) await this.#repairFirst(request.key, plan.route, result.answers, beganMs);
+      if (isFirst) {
+        await this.#repairFirst(request.key, plan.route, result.answers, beganMs, deadlineMs);
+      }
       if (!isFirst || !result.isSettled)
         this.#repairBehind(request.key, plan.route, result, beganMs);
       if (result.outcome === "lost") return this.#notReached(plan.requirement, result);
@@ -151,6 +153,7 @@ export class Reader {
     route: Route,
     heard: ReadonlyMap<NodeId, ReadAnswer>,
     beganMs: number,
+    deadlineMs: number,
   ): Promise<void> {
     if (agree(heard)) return;
     // Answers that come late are left to the repair in the background.
@@ -160,6 +163,8 @@ export class Reader {
     );
     let patienceMs = 0;
     for (const node of answers.keys()) patienceMs = Math.max(patienceMs, this.#r.patienceMs(node));
+    // A slow link's patience may be longer than the client's.
+    patienceMs = Math.min(patienceMs, deadlineMs - this.#r.env.clock.monotonicMs());
     await new Promise<void>((resolve) => {
       const patience = this.#r.env.clock.after(patienceMs, resolve);
       void repaired.then(() => {
