@@ -148,6 +148,13 @@ export const SERVE_OPTIONS = {
     help: "Memory for the cache of records",
     fallback: "64MiB",
   }),
+  antiEntropyBytesPerSecond: option({
+    schema: byteCount(64 * 1024, 1024 * 1024 * MIB),
+    want: "64KiB or more, such as 32MiB",
+    hint: "SIZE",
+    help: "Bytes that background repair with other nodes may send and receive in a second",
+    fallback: "32MiB",
+  }),
   durability: option({
     schema: oneOf("power", "process"),
     want: "power or process",

@@ -60,6 +60,7 @@ export function resolveServeConfig(sources: ConfigSources): ServeConfig {
       partitions: values.partitions,
       copies: values.copies,
       cacheBytes: values.cacheBytes,
+      antiEntropyBytesPerSecond: values.antiEntropyBytesPerSecond,
       durability: values.durability,
       corsOrigins: values.corsOrigin ?? [],
       requestTimeoutMs: values.requestTimeoutMs,

@@ -30,6 +30,12 @@ export interface NodeConfig {
   readonly graceMs?: number;
   /** D, the same on all nodes of a cluster: MESSAGE_LIFE_MS, but for worlds where a day must pass in a minute. */
   readonly messageLifeMs?: number;
-  /** Bytes kept for absent homes before new hints are refused; HINT_BYTES_MAX when nothing is known of the disk. */
-  readonly hintBytesMax?: number;
+  /** Bytes of the disk that holds the data directory, 0 or absent when it does not say: hints may take a part of them. */
+  readonly diskBytes?: number;
+  /** ANTI_ENTROPY_INTERVAL_MS unless given. */
+  readonly antiEntropyIntervalMs?: number;
+  /** ANTI_ENTROPY_BYTES_PER_SECOND unless given. */
+  readonly antiEntropyBytesPerSecond?: number;
+  /** SCRUB_INTERVAL_MS unless given. */
+  readonly scrubIntervalMs?: number;
 }

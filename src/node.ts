@@ -5,10 +5,12 @@ import { Keyring } from "./cluster/keyring.ts";
 import { encodeLayout } from "./cluster/layout-codec.ts";
 import { PeerClient } from "./cluster/peer-client.ts";
 import { createPeerServer } from "./cluster/peer-server.ts";
+import { assert } from "./core/assert.ts";
 import { HybridClock } from "./core/clock.ts";
 import { type ClusterId, type NodeId, parseRegionId } from "./core/ids.ts";
 import {
   BATCH_BYTES_MAX,
+  GRACE_DEFAULT_MS,
   MESSAGE_LIFE_MS,
   PEER_BODY_BYTES_MAX,
   STAND_IN_AFTER_MIN_MS,
@@ -16,16 +18,24 @@ import {
 import type { Disk } from "./env/disk.ts";
 import type { Env } from "./env/env.ts";
 import type { PeerHandler } from "./env/transport.ts";
+import { WakefulClock } from "./env/wakeful-clock.ts";
 import { type RunningWorker, startWorker } from "./env/worker.ts";
 import { createApp } from "./http/app.ts";
 import type { RequestInfo } from "./http/call.ts";
 import { type NodeConfig, VERSION } from "./node-config.ts";
 import { nodeMetrics } from "./node-metrics.ts";
+import { ActorBook } from "./replication/actor-book.ts";
+import { antiEntropyMetrics } from "./replication/anti-entropy-figures.ts";
+import { type AntiEntropyParts, createAntiEntropy } from "./replication/anti-entropy-parts.ts";
 import type { Replication } from "./replication/context.ts";
 import { Coordinator } from "./replication/coordinator.ts";
 import { type Counters, newCounters } from "./replication/counters.ts";
 import { Doubt } from "./replication/doubt.ts";
+import { handoffWorker } from "./replication/handoff.ts";
+import { hintUsage } from "./replication/hint-rows.ts";
+import { Hints, hintBudget } from "./replication/hints.ts";
 import { PeerService } from "./replication/peer-service.ts";
+import { createReaping } from "./replication/reaping.ts";
 import { recoveryWorker } from "./replication/recovery.ts";
 import { Replica } from "./replication/replica.ts";
 import { Sweeper } from "./replication/sweeper.ts";
@@ -50,6 +60,10 @@ export interface NodeData {
   readonly disk: Disk;
   /** The durable boot counter. */
   readonly incarnation: number;
+  /** Undefined where there are no files. */
+  readonly backup?: (
+    version: string,
+  ) => Promise<{ readonly path: string; readonly manifest: object }>;
   /** This database is new although the node is not: it may have forgotten rows, dots and promises. */
   readonly forgotten: boolean;
   close(): void;
@@ -59,6 +73,8 @@ export interface GyreNode {
   readonly nodeId: NodeId;
   /** What replication has done so far; the metrics show the same. */
   readonly counters: Readonly<Counters>;
+  /** Figures of anti-entropy, and the trees that must be as the rows are. */
+  readonly repair: Pick<AntiEntropyParts, "antiEntropy" | "trees">;
   /** The client-facing app; `info` is what the runtime's listener knows beyond the request. */
   fetch(request: Request, info?: RequestInfo): Response | Promise<Response>;
   /** What the peer listener calls. */
@@ -78,58 +94,64 @@ export interface NodeOptions {
   readonly runtime: string;
 }
 
-/** Hinted handoff is not built yet: no stand-in ever holds anything. */
-const NO_HINTS = { count: 0, bytes: 0 };
-
 /** Builds the node; nothing runs before `start`. @throws Error when the configuration or the disk cannot be used. */
 export function createNode(options: NodeOptions): GyreNode {
   const { config, env, data } = options;
-  const { store, keyring, client, cluster } = assemble(options);
-  const replication = replicationOf(options, store, client, cluster);
+  const lifeMs = config.messageLifeMs ?? MESSAGE_LIFE_MS;
+  assert(config.requestTimeoutMs < lifeMs, "no request may outlive a message");
+  // What came from others is judged by a clock that goes on while the machine sleeps, and so is what waits for them.
+  const wakeful: Env = { ...env, clock: new WakefulClock(env.clock) };
+  const parts = assemble(options, wakeful);
+  const { store, keyring, client, cluster } = parts;
+  const replication = replicationOf({ ...options, env: wakeful }, store, client, cluster);
+  const { reaper, handlers: reapHandlers } = createReaping(replication, {
+    clock: env.clock,
+    graceMs: config.graceMs ?? GRACE_DEFAULT_MS,
+    isRestoring: () => false,
+  });
   const coordinator = new Coordinator(replication);
   const service = new PeerService(replication, coordinator, () => {
     const layout = cluster.layout();
     return layout === undefined ? null : encodeLayout(layout.document);
   });
+  const repair = createAntiEntropy(replication, keyring, config);
   const peer = createPeerServer({
-    env,
+    env: wakeful,
     self: data.nodeId,
     clusterId: () => cluster.clusterId(),
     keyring,
-    handlers: { ...cluster.handlers, ...service.handlers() },
-    messageLifeMs: config.messageLifeMs ?? MESSAGE_LIFE_MS,
+    handlers: {
+      ...cluster.handlers,
+      ...service.handlers(),
+      ...reapHandlers,
+      ...repair.antiEntropy.handlers(service.admission),
+    },
+    messageLifeMs: lifeMs,
   });
-  const app = createApp({
-    env,
-    membership: cluster,
-    settings: cluster.settings,
-    service: coordinator,
-    keyring,
-    config,
-    counters: [nodeMetrics({ counters: replication.counters, store, client })],
-    nodeInfo: () => ({ version: VERSION, runtime: options.runtime, hints: NO_HINTS }),
-    ready: () => readiness(cluster, data.nodeId),
-    refreshLayout: () => cluster.refreshLayout(),
-  });
-  let recovery: RunningWorker | null = null;
+  const app = appOf(options, parts, replication, coordinator, repair);
+  let background: RunningWorker[] = [];
   let stopping = false;
   return {
     nodeId: data.nodeId,
     counters: replication.counters,
+    repair,
     fetch: (request, info) => app.fetch(request, info),
     peer,
     start: () => {
       cluster.start();
-      recovery = startWorker(
-        env.clock,
-        env.logger,
-        recoveryWorker(replication, () => stopping),
-        0,
-      );
+      const isStopping = () => stopping;
+      const workers = [
+        recoveryWorker(replication, isStopping),
+        handoffWorker(replication, isStopping),
+        reaper,
+        ...repair.workers,
+      ];
+      background = workers.map((worker) => startWorker(env.clock, env.logger, worker, 0));
     },
     stop: async () => {
       stopping = true;
-      await recovery?.stop();
+      repair.antiEntropy.stop();
+      await Promise.all(background.map((worker) => worker.stop()));
       await cluster.stop();
       await coordinator.idle();
       client.close();
@@ -140,6 +162,37 @@ export function createNode(options: NodeOptions): GyreNode {
   };
 }
 
+function appOf(
+  options: NodeOptions,
+  { store, keyring, client, cluster }: Parts,
+  replication: Replication,
+  coordinator: Coordinator,
+  repair: AntiEntropyParts,
+): ReturnType<typeof createApp> {
+  const { config, env, data } = options;
+  const { backup } = data;
+  return createApp({
+    env,
+    membership: cluster,
+    settings: cluster.settings,
+    service: coordinator,
+    keyring,
+    config,
+    counters: [
+      nodeMetrics({ counters: replication.counters, store, client, clocks: cluster.clocks }),
+      () => antiEntropyMetrics(repair.antiEntropy.figures, repair.trees),
+    ],
+    nodeInfo: () => ({
+      version: VERSION,
+      runtime: options.runtime,
+      antiEntropy: repair.antiEntropy.view(),
+    }),
+    ready: () => readiness(cluster, data.nodeId),
+    refreshLayout: () => cluster.refreshLayout(),
+    backup: backup === undefined ? null : () => backup(VERSION),
+  });
+}
+
 interface Parts {
   readonly store: Store;
   readonly keyring: Keyring;
@@ -148,7 +201,7 @@ interface Parts {
 }
 
 /** Store, peer client and cluster know each other only through the functions given here. */
-function assemble(options: NodeOptions): Parts {
+function assemble(options: NodeOptions, wakeful: Env): Parts {
   const { config, env, data } = options;
   const keyring = new Keyring(env.crypto, config.secrets);
   const store = Store.open({
@@ -162,10 +215,11 @@ function assemble(options: NodeOptions): Parts {
     digestKey: keyring.active("row-digest").key,
   });
   const client = new PeerClient({
-    env,
+    env: wakeful,
     self: data.nodeId,
     clusterId: () => cluster.clusterId(),
     keyring,
+    sessionClock: env.clock,
     messageLifeMs: config.messageLifeMs ?? MESSAGE_LIFE_MS,
     addressOf: (node) => cluster.addressOf(node),
     onRoundTrip: (node, ms) => cluster.observeRoundTrip(node, ms),
@@ -180,7 +234,7 @@ function assemble(options: NodeOptions): Parts {
     config,
     load: () => {
       const { rows, bytes } = store.usage();
-      return { keys: rows, bytes };
+      return { keys: rows, bytes, hints: hintUsage(store) };
     },
     hasRows: () => store.usage().rows > 0,
     actorIsNew: data.forgotten,
@@ -195,7 +249,7 @@ function replicationOf(
   client: PeerClient,
   cluster: Cluster,
 ): Replication {
-  const clock = new HybridClock(() => env.clock.wallMs());
+  const clock = new HybridClock(() => env.clock.wallMs() + cluster.clocks.correctionMs());
   const doubt = new Doubt({
     meta: store.meta,
     logger: env.logger,
@@ -203,6 +257,8 @@ function replicationOf(
     self: data.nodeId,
     forgotten: data.forgotten,
   });
+  const counters = newCounters();
+  const bytesMax = hintBudget(config.diskBytes ?? 0);
   return {
     env,
     self: data.nodeId,
@@ -218,8 +274,18 @@ function replicationOf(
     }),
     clock,
     sweeper: new Sweeper(env.clock),
-    counters: newCounters(),
+    counters,
     doubt,
+    lifeMs: config.messageLifeMs ?? MESSAGE_LIFE_MS,
+    hints: new Hints({ store, clock, counters, bytesMax }),
+    actors: new ActorBook({
+      meta: store.meta,
+      logger: env.logger,
+      self: data.nodeId,
+      actorId: store.actorId,
+      incarnation: data.incarnation,
+    }),
+    clockIsOff: () => cluster.clocks.givesWay,
     patienceMs: (node) => Math.max(2 * client.latencyP99Ms(node), STAND_IN_AFTER_MIN_MS),
     adoptRefusal: (detail) => cluster.adoptRefusal(detail),
     refreshLayout: (holder) => cluster.refreshLayout(holder),

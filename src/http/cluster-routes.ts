@@ -48,6 +48,7 @@ export class ClusterRoutes {
         expect: document?.expect ?? 0,
         partitions: document?.partitions ?? 0,
       },
+      antiEntropy: info.antiEntropy,
       nodes: membership.members().map((member) => this.#nodeJson(member)),
     });
   }

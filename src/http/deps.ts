@@ -3,6 +3,7 @@ import type { Membership } from "../cluster/membership.ts";
 import type { NamespaceSettingsStore } from "../cluster/namespace-settings.ts";
 import type { MetricSource } from "../core/metrics.ts";
 import type { Env } from "../env/env.ts";
+import type { AntiEntropyView } from "../replication/anti-entropy-figures.ts";
 import type { KeyValueService } from "../replication/requests.ts";
 import type { TokenKeys } from "./tokens.ts";
 
@@ -12,6 +13,7 @@ export interface NodeInfo {
   readonly version: string;
   /** Such as `node 24.21.0`; "" when unknown. */
   readonly runtime: string;
+  readonly antiEntropy: AntiEntropyView;
 }
 
 /** The part of the node's configuration that shows in answers. */

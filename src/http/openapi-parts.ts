@@ -230,6 +230,14 @@ export const SCHEMAS: Json = {
         expect: integer,
         partitions: integer,
       }),
+      antiEntropy: object({
+        trees: { type: "string", enum: ["building", "built"] },
+        mismatches: integer,
+        rounds: integer,
+        rowsSent: integer,
+        rowsReceived: integer,
+        peers: arrayOf(object({ id: string, completedAtMs: integer, rows: integer })),
+      }),
       nodes: arrayOf(
         object({
           id: string,

@@ -167,6 +167,10 @@ export class PeerService {
     return encodeScanAnswer(await scanLocal(this.#r, message));
   }
 
+  /** For messages that are answered elsewhere. See #admit. */
+  readonly admission = (version: number, from: NodeId): Promise<void> | null =>
+    this.#admit(version, from);
+
   /**
    * Answers count only under the document whose version the request carries. Null when that is the one held here; a
    * promise when the sender's is newer: it has the document, and this node must adopt it first.

@@ -140,9 +140,21 @@ export async function createHttpWorld(options: WorldOptions = {}): Promise<HttpW
       requestTimeoutMs: 5000,
       durability: options.durability ?? "power",
     },
-    nodeInfo: () => ({ version: "9.9.9", runtime: "test 1" }),
+    nodeInfo: () => ({
+      version: "9.9.9",
+      runtime: "test 1",
+      antiEntropy: {
+        trees: "built",
+        mismatches: 0,
+        rounds: 3,
+        rowsSent: 1,
+        rowsReceived: 2,
+        peers: [{ id: "b", completedAtMs: 1_700_000_000_000, rows: 3 }],
+      },
+    }),
     ready: () => world.readiness,
     counters: [() => world.metrics],
+    backup: null,
     refreshLayout: () => {
       world.refreshes++;
       world.onRefresh();
