@@ -1,16 +1,21 @@
 /** Operations on their way: begun, called, answered or given up, and judged in an order that does not depend on the runtime. */
 
-import { systemCrypto } from "../../runtimes/shared/system-crypto.ts";
 import type { Env } from "../../src/env/env.ts";
 import { digest128 } from "../../src/http/put-request.ts";
 import { type Condition, idempotencyKeyOf, type Op, type OpKind } from "./history.ts";
 import type { KeyState } from "./ledger.ts";
+import { simCrypto } from "./sim-crypto.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { Terms } from "./terms.ts";
 import type { World } from "./world.ts";
 
 /** Sees the answer at once, in its own turn, and returns what is to be done in the order of operations. */
 type Judge = (response: Response, body: string) => () => void;
+
+interface Attempt {
+  readonly at?: number;
+  readonly onSilence?: () => boolean;
+}
 
 /** Patience beyond the node's own deadline: what is not answered by then never will be. */
 const GRACE_MS = 1_000;
@@ -37,14 +42,15 @@ export class Calls {
     this.#onGivenUp.set(op.id, act);
   }
 
-  begin(
-    kind: OpKind,
-    key: KeyState,
-    node: number,
-    terms: Terms,
-    seen: ReadonlySet<number> | null,
-    condition: Condition,
-  ): Op {
+  begin(begun: {
+    readonly kind: OpKind;
+    readonly key: KeyState;
+    readonly node: number;
+    readonly terms: Terms;
+    readonly seen?: ReadonlySet<number> | null;
+    readonly condition?: Condition;
+  }): Op {
+    const { kind, key, node, terms, seen = null, condition = "none" } = begun;
     const { ledger, trace, nowMs } = this.#world;
     const op: Op = {
       id: ledger.ops.length,
@@ -55,13 +61,17 @@ export class Calls {
       terms: terms.query,
       seen,
       condition,
+      expires: false,
       needed: terms.needed,
+      strict: terms.strict,
       mark: key.strong.length,
       endMs: 0,
       status: "pending",
       httpStatus: 0,
       past: null,
       acks: 0,
+      fallbacks: 0,
+      repeats: 0,
     };
     ledger.ops.push(op);
     this.#open++;
@@ -70,7 +80,7 @@ export class Calls {
       `op ${op.id} ${kind} ${key.name} at ${node} ${terms.query} seen=${seen?.size ?? "-"}`,
     );
     if (kind === "delete") {
-      const env = { crypto: systemCrypto } as Partial<Env> as Env;
+      const env = { crypto: simCrypto } as Partial<Env> as Env;
       const digest = digest128(env, new TextEncoder().encode(idempotencyKeyOf(op.id)));
       ledger.registerDigest(digest, op.id);
     }
@@ -95,35 +105,39 @@ export class Calls {
     }
   }
 
-  call(ops: readonly Op[], request: Request, judge: Judge): void {
+  /** `at` is the node that is asked; `onSilence` may try again, and says whether it does. */
+  call(ops: readonly Op[], request: Request, judge: Judge, attempt: Attempt = {}): void {
     const first = ops[0] as Op;
-    const process = this.#world.node(first.node).process;
-    this.#giveUpLater(ops, process);
+    const { process } = this.#world.node(attempt.at ?? first.node);
+    this.#giveUpLater(ops, process, attempt.onSilence ?? (() => false));
     process?.deliver(() => this.#run(first, process, request, judge));
   }
 
-  #giveUpLater(ops: readonly Op[], process: SimProcess | null): void {
+  #giveUpLater(ops: readonly Op[], process: SimProcess | null, onSilence: () => boolean): void {
+    const attempt = ops[0]?.repeats;
     const { clock, options } = this.#world;
     clock.after(options.requestTimeoutMs + GRACE_MS, () => {
       const op = ops[0] as Op;
-      if (op.status !== "pending") return;
+      if (op.status !== "pending" || op.repeats !== attempt) return;
       if (process?.alive === true && !process.stalled) {
         this.#world.violate(
           "honest-answers",
           `${op.kind} ${op.id} (${op.terms}) was not answered in time`,
         );
       }
-      this.giveUp(ops);
+      if (!onSilence()) this.giveUp(ops);
     });
   }
 
   #run(op: Op, process: SimProcess, request: Request, judge: Judge): void {
     const { node } = process;
     if (node === null) return;
+    const attempt = op.repeats;
     const run = async (): Promise<void> => {
       const response = await node.fetch(request);
       const body = await response.text();
-      if (!process.alive || op.status !== "pending") return;
+      // Who has turned to another node does not listen to this one any more.
+      if (!process.alive || op.status !== "pending" || op.repeats !== attempt) return;
       this.#finish(op.id, judge(response, body));
     };
     run().catch((error: unknown) => {

@@ -2,6 +2,7 @@
 import { base64Decode, base64Encode, utf8Decode, utf8Encode } from "../../src/core/bytes.ts";
 import type { Context } from "../../src/core/version.ts";
 import { idempotencyKeyOf, idOfValue, type Op, valueText } from "./history.ts";
+import type { KeyState } from "./ledger.ts";
 
 /** What the simulator makes of one answer about one key. */
 export interface KeyAnswer {
@@ -12,7 +13,10 @@ export interface KeyAnswer {
   readonly etag: string | null;
   readonly live: number;
   readonly deleted: number;
+  /** Home replicas, and stand-ins. */
   readonly acks: number;
+  readonly fallbacks: number;
+  readonly session: string | null;
   readonly code: string;
   readonly indeterminate: boolean;
 }
@@ -22,29 +26,34 @@ export interface WriteOptions {
   readonly token: string | null;
   readonly ttlSeconds: number;
   readonly condition: { readonly name: string; readonly value: string } | null;
+  readonly session: string | null;
+  /** It has an Idempotency-Key. Deletes always have: it is how a tombstone tells whose it is. */
+  readonly isRepeatable: boolean;
 }
 
 export function urlOf(node: number, path: string, query: string): string {
   return `http://node-${node}:7070${path}${query === "" ? "" : `?${query}`}`;
 }
 
-export function readRequest(op: Op): Request {
-  return new Request(urlOf(op.node, `/v1/kv/default/${op.key}`, op.terms), {
-    headers: { accept: "application/json" },
-  });
+export function readRequest(op: Op, key: KeyState, session: string | null): Request {
+  const headers: Record<string, string> = { accept: "application/json" };
+  if (session !== null) headers["gyre-session"] = session;
+  return new Request(urlOf(op.node, `/v1/kv/${key.space}/${op.key}`, op.terms), { headers });
 }
 
-export function writeRequest(op: Op, options: WriteOptions): Request {
+/** `node` is the one that is asked now: a repeat goes to another one than the first attempt. */
+export function writeRequest(op: Op, key: KeyState, node: number, options: WriteOptions): Request {
   const headers: Record<string, string> = {};
+  if (options.session !== null) headers["gyre-session"] = options.session;
+  if (options.isRepeatable || op.kind === "delete") {
+    headers["idempotency-key"] = idempotencyKeyOf(op.id);
+  }
   if (options.token !== null) headers["gyre-context"] = options.token;
   if (options.condition !== null) headers[options.condition.name] = options.condition.value;
   const ttl = options.ttlSeconds > 0 ? `ttl=${options.ttlSeconds}` : "";
   const query = [op.terms, ttl].filter((part) => part !== "").join("&");
-  const url = urlOf(op.node, `/v1/kv/default/${op.key}`, query);
-  if (op.kind === "delete") {
-    headers["idempotency-key"] = idempotencyKeyOf(op.id);
-    return new Request(url, { method: "DELETE", headers });
-  }
+  const url = urlOf(node, `/v1/kv/${key.space}/${op.key}`, query);
+  if (op.kind === "delete") return new Request(url, { method: "DELETE", headers });
   headers["content-type"] = "text/plain";
   return new Request(url, {
     method: "PUT",
@@ -55,6 +64,7 @@ export function writeRequest(op: Op, options: WriteOptions): Request {
 
 export function batchRequest(
   node: number,
+  space: string,
   ops: readonly Op[],
   tokens: readonly (string | null)[],
 ): Request {
@@ -67,7 +77,7 @@ export function batchRequest(
     const value = base64Encode(utf8Encode(valueText(op.id, 0)));
     return { op: "put", key: op.key, context, value };
   });
-  return new Request(urlOf(node, "/v1/batch/default", ""), {
+  return new Request(urlOf(node, `/v1/batch/${space}`, ""), {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ ops: items }),
@@ -86,7 +96,7 @@ interface Json {
   readonly value?: string;
   readonly context?: string;
   readonly siblingCount?: number;
-  readonly acks?: { readonly primary: number };
+  readonly acks?: { readonly primary: number; readonly fallback?: number };
   readonly error?: { readonly code?: string; readonly indeterminate?: boolean };
   readonly results?: readonly Json[];
 }
@@ -114,6 +124,8 @@ export function keyAnswerOf(
     live: Number(headers.get("gyre-siblings") ?? "0"),
     deleted: Number(headers.get("gyre-deleted-siblings") ?? "0"),
     acks: Number(/primary=(\d+)/.exec(headers.get("gyre-acks") ?? "")?.[1] ?? "0"),
+    fallbacks: Number(/fallback=(\d+)/.exec(headers.get("gyre-acks") ?? "")?.[1] ?? "0"),
+    session: headers.get("gyre-session"),
     code: json.code ?? "",
     indeterminate: json.indeterminate !== false,
   };
@@ -139,6 +151,8 @@ export function batchAnswersOf(
       // A batch's answer does not count tombstones: nothing can be said of its context.
       deleted: Number.POSITIVE_INFINITY,
       acks: item.acks?.primary ?? 0,
+      fallbacks: item.acks?.fallback ?? 0,
+      session: null,
       code: item.error?.code ?? "",
       indeterminate: item.error?.indeterminate !== false,
     };

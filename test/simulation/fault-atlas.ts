@@ -1,7 +1,7 @@
 /**
  * What may be damaged without breaking the promises' own condition (design 1: "loss or corruption of the disks of fewer than W of
  * the nodes that acknowledged"). Damage counts until it is repaired, and the last good copy of an acknowledged write is never
- * taken: so every fault injected must be survivable, and "0 lost" is a fair claim.
+ * taken, be it at a home or with a stand-in: so every fault injected must be survivable, and "0 lost" is a fair claim.
  */
 
 import { covers } from "../../src/core/context.ts";
@@ -10,6 +10,9 @@ import type { Context, Dot } from "../../src/core/version.ts";
 import type { KeyState, Ledger } from "./ledger.ts";
 import type { SimNode } from "./sim-node.ts";
 import { majority } from "./terms.ts";
+
+/** Rows kept for somebody else: as good a copy as any. What a restored backup brought is none until it was judged. */
+const HINT_SHELF = /^hint\//;
 
 export class FaultAtlas {
   readonly #ledger: Ledger;
@@ -27,12 +30,8 @@ export class FaultAtlas {
   hurts(node: number, key: KeyState): boolean {
     return key.homes.some((home) => {
       if (home === node) return false;
-      const contexts = this.#contextAt(home, key);
-      return key.acked.some((op) =>
-        (key.mintsOf.get(op.id) ?? []).some(
-          (mint) => !contexts.some((context) => covers(context, mint.dot)),
-        ),
-      );
+      const contexts = this.#contextsAt(home, key);
+      return ackedDots(key).some((dot) => !contexts.some((context) => covers(context, dot)));
     });
   }
 
@@ -43,7 +42,8 @@ export class FaultAtlas {
 
   mayLoseDatabase(node: number): boolean {
     // While one is in doubt, a second one could leave nobody to ask; so could two of three electors.
-    if (this.#nodes.some((other) => other.inDoubt || other.abstains)) return false;
+    const storage = this.#nodes.filter((other) => other.role === "storage");
+    if (storage.some((other) => other.inDoubt || other.abstains)) return false;
     return this.keysAt(node).every((key) => this.#survivable(node, key));
   }
 
@@ -52,18 +52,27 @@ export class FaultAtlas {
     this.#mark(node, key);
   }
 
-  lostDatabase(node: number): void {
-    for (const key of this.keysAt(node)) {
+  /** REQUIRES: the disk is as it is afterwards. `keys` are those that were there before. */
+  lostDatabase(node: number, keys: readonly KeyState[]): void {
+    for (const key of keys) {
       this.#ledger.rotten.delete(`${node}/${key.name}`);
       this.#mark(node, key);
     }
   }
 
+  /** Keys of which this node is a home, or holds a copy for somebody else. */
+  keysAt(node: number): KeyState[] {
+    const aside = this.#nodes[node]?.disk.asideRows() ?? [];
+    return [...this.#ledger.keys.values()].filter(
+      (key) =>
+        key.homes.includes(node) || aside.some((row) => this.#ledger.keyOf(row)?.name === key.name),
+    );
+  }
+
   #mark(node: number, key: KeyState): void {
-    const dots: Dot[] = [];
-    for (const op of key.acked)
-      for (const mint of key.mintsOf.get(op.id) ?? []) dots.push(mint.dot);
-    this.#damage.set(`${node}/${key.name}`, dots);
+    const contexts = this.#contextsAt(node, key);
+    const dots = ackedDots(key).filter((dot) => !contexts.some((context) => covers(context, dot)));
+    if (dots.length > 0) this.#damage.set(`${node}/${key.name}`, dots);
   }
 
   #repaired(node: number, key: KeyState, context: Context): void {
@@ -72,25 +81,39 @@ export class FaultAtlas {
     if (dots?.every((dot) => covers(context, dot))) this.#damage.delete(place);
   }
 
-  keysAt(node: number): KeyState[] {
-    return [...this.#ledger.keys.values()].filter((key) => key.homes.includes(node));
+  /** A stand-in's loss is made good when the homes no longer need it. */
+  #isDamaged(node: number, key: KeyState): boolean {
+    const dots = this.#damage.get(`${node}/${key.name}`);
+    if (dots === undefined || key.homes.includes(node)) return dots !== undefined;
+    const covering = key.homes.filter((home) => {
+      const contexts = this.#contextsAt(home, key);
+      return dots.every((dot) => contexts.some((context) => covers(context, dot)));
+    });
+    return covering.length < majority(key.homes.length);
   }
 
   #survivable(node: number, key: KeyState): boolean {
-    const others = key.homes.filter((home) => home !== node);
-    const damaged = others.filter((home) => this.#damage.has(`${home}/${key.name}`)).length;
+    const others = this.#nodes.map((one) => one.index).filter((index) => index !== node);
+    const damaged = others.filter((index) => this.#isDamaged(index, key)).length;
     if (damaged + 1 > majority(key.homes.length) - 1) return false;
-    const contexts = others.flatMap((home) => this.#contextAt(home, key));
-    return key.acked.every((op) =>
-      (key.mintsOf.get(op.id) ?? []).every((mint) =>
-        contexts.some((context) => covers(context, mint.dot)),
-      ),
-    );
+    const contexts = others.flatMap((index) => this.#contextsAt(index, key));
+    return ackedDots(key).every((dot) => contexts.some((context) => covers(context, dot)));
   }
 
-  #contextAt(node: number, key: KeyState): Context[] {
-    if (this.#ledger.rotten.has(`${node}/${key.name}`)) return [];
-    const row = this.#nodes[node]?.rowOf(key.name);
-    return row === undefined ? [] : [decodeHead(row.head).context];
+  #contextsAt(node: number, key: KeyState): Context[] {
+    const contexts: Context[] = [];
+    const one = this.#nodes[node];
+    const row = this.#ledger.rotten.has(`${node}/${key.name}`) ? undefined : one?.rowOf(key);
+    if (row !== undefined && key.homes.includes(node)) contexts.push(decodeHead(row.head).context);
+    for (const aside of one?.disk.asideRows() ?? []) {
+      if (HINT_SHELF.test(aside.shelf) && this.#ledger.keyOf(aside) === key) {
+        contexts.push(decodeHead(aside.head).context);
+      }
+    }
+    return contexts;
   }
+}
+
+function ackedDots(key: KeyState): Dot[] {
+  return key.acked.flatMap((op) => (key.mintsOf.get(op.id) ?? []).map((mint) => mint.dot));
 }

@@ -19,8 +19,12 @@ export interface Op {
   readonly seen: ReadonlySet<number> | null;
   /** `If-Match` or `If-None-Match: *` without a context: the coordinator's own read decides what it replaces. */
   readonly condition: Condition;
-  /** Home replicas that must answer a read, 0 where that is not known. */
+  /** The value it brings has a time to live. */
+  expires: boolean;
+  /** Replicas that must answer, 0 where that is not known. */
   readonly needed: number;
+  /** Only home replicas count, on either side. */
+  readonly strict: boolean;
   /** How many strongly acknowledged writes of the key there were when a read began. */
   readonly mark: number;
   endMs: number;
@@ -28,8 +32,11 @@ export interface Op {
   httpStatus: number;
   /** The ids of all writes that this one replaces, whoever wrote them: known once its dot is minted. */
   past: ReadonlySet<number> | null;
-  /** Home replicas that had made it durable before it was acknowledged. */
+  /** Home replicas, and stand-ins, that had made it durable before it was acknowledged. */
   acks: number;
+  fallbacks: number;
+  /** It was sent again under its Idempotency-Key: a coordinator that has not met it executes it once more. */
+  repeats: number;
 }
 
 /** Values name their write, so that a checker can tell whose they are: `v<id>:` and padding. */

@@ -2,17 +2,26 @@
  * The truth of a run, from both ends: what clients did (the history) and what every disk was told (the observers). Checkers
  * read it; the faults ask it what may be damaged without breaking the promises' own conditions.
  */
-import { utf8Decode } from "../../src/core/bytes.ts";
+import { utf8Decode, utf8Encode } from "../../src/core/bytes.ts";
 import { decodeRecord } from "../../src/core/record-codec.ts";
 import type { CausalRecord, Context, Sibling } from "../../src/core/version.ts";
-import type { DiskRow } from "../../src/env/disk.ts";
+import type { AsideRow, DiskRow } from "../../src/env/disk.ts";
 import { DotBook, type Mint } from "./checkers/dot-reuse.ts";
 import type { Report } from "./checkers/report.ts";
 import { idOfValue, type Op } from "./history.ts";
 import type { DiskObserver } from "./observed-disk.ts";
 
 export interface KeyState {
+  /** Unique over all namespaces. */
   readonly name: string;
+  readonly bytes: Uint8Array;
+  /** Name and number: the number is known once the namespace was made. */
+  readonly space: string;
+  namespace: number;
+  /** The namespace's own answer for those who do not say: only home replicas count. */
+  readonly isStrict: boolean;
+  /** A power cut took back what was not synced: strict reads promise nothing any more (durability=process). */
+  isWeakened: boolean;
   /** Home replicas, by node number: they never change in this floor of the simulator. */
   homes: readonly number[];
   readonly dots: DotBook;
@@ -30,7 +39,16 @@ interface Pending {
   readonly healed: string[];
 }
 
+interface Place {
+  /** There was a row before. */
+  readonly existed: boolean;
+  /** What stood there is all that its coordinator held. */
+  readonly isWhole: boolean;
+}
+
 const NONE: ReadonlySet<number> = new Set();
+/** The number of the namespace `default`. */
+const DEFAULT_NAMESPACE = 1;
 
 export class Ledger {
   readonly ops: Op[] = [];
@@ -52,9 +70,14 @@ export class Ledger {
     this.#count = parts.count;
   }
 
-  addKey(name: string): KeyState {
+  addKey(name: string, space: { readonly name: string; readonly isStrict: boolean }): KeyState {
     const key: KeyState = {
       name,
+      bytes: utf8Encode(name),
+      space: space.name,
+      namespace: DEFAULT_NAMESPACE,
+      isStrict: space.isStrict,
+      isWeakened: false,
       homes: [],
       dots: new DotBook(name, this.#report),
       acked: [],
@@ -92,6 +115,8 @@ export class Ledger {
   observerFor(node: number): DiskObserver {
     return {
       wrote: (row, old) => this.#wrote(node, row, old),
+      wroteAside: (row, old) => this.#wroteAside(node, row, old),
+      deleted: (row) => this.#deleted(node, row),
       committed: () => this.#committed(node),
       rolledBack: () => this.rolledBack(node),
     };
@@ -101,8 +126,12 @@ export class Ledger {
   rolledBack(node: number): void {
     for (const { key, mint } of this.#pending.get(node)?.mints ?? []) {
       key.dots.forget(mint);
-      key.mintsOf.delete(mint.op);
-      this.op(mint.op).past = null;
+      const others = (key.mintsOf.get(mint.op) ?? []).filter((other) => other !== mint);
+      if (others.length > 0) key.mintsOf.set(mint.op, others);
+      else {
+        key.mintsOf.delete(mint.op);
+        this.op(mint.op).past = null;
+      }
     }
     for (const place of this.#pending.get(node)?.healed ?? []) this.rotten.add(place);
     this.#pending.delete(node);
@@ -134,18 +163,53 @@ export class Ledger {
     return covered.filter((mint) => !replaced.has(mint.op));
   }
 
-  #wrote(node: number, row: DiskRow, old: DiskRow | undefined): void {
+  /** The key of a row; undefined for one that is none of the workload's. */
+  keyOf(row: { readonly namespace: number; readonly key: Uint8Array }): KeyState | undefined {
     const key = this.keys.get(utf8Decode(row.key));
+    return key?.namespace === row.namespace ? key : undefined;
+  }
+
+  #wrote(node: number, row: DiskRow, old: DiskRow | undefined): void {
+    const key = this.keyOf(row);
     if (key === undefined) return;
-    const record = decodeRecord(row.head, row.body);
     const place = `${node}/${key.name}`;
     const before =
       old === undefined || this.rotten.has(place) ? null : decodeRecord(old.head, old.body);
-    const pending = this.#pendingOf(node);
     if (this.rotten.delete(place)) {
-      pending.healed.push(place);
+      this.#pendingOf(node).healed.push(place);
       this.#count("unreadable row written anew");
     }
+    this.#look(node, key, row, before, { existed: old !== undefined, isWhole: before !== null });
+  }
+
+  /** A stand-in stores a record for somebody else, or another row that is not to be mixed with its own. */
+  #wroteAside(node: number, row: AsideRow, old: AsideRow | undefined): void {
+    const key = this.keyOf(row);
+    if (key === undefined) return;
+    const before = old === undefined ? null : decodeRecord(old.head, old.body);
+    // What its coordinator held may stand on several shelves.
+    this.#look(node, key, row, before, { existed: false, isWhole: false });
+  }
+
+  /** A row that was reaped, or discarded because nobody can read it. */
+  #deleted(node: number, row: DiskRow): void {
+    const key = this.keyOf(row);
+    if (key === undefined) return;
+    const place = `${node}/${key.name}`;
+    if (this.rotten.delete(place)) this.#pendingOf(node).healed.push(place);
+    this.#count("row deleted");
+  }
+
+  /** Every record that any disk is told: whose siblings are these, and may they be here? */
+  #look(
+    node: number,
+    key: KeyState,
+    row: DiskRow,
+    before: CausalRecord | null,
+    place: Place,
+  ): void {
+    const record = decodeRecord(row.head, row.body);
+    const pending = this.#pendingOf(node);
     if (record.siblings.length > 1) this.#count("siblings");
     pending.contexts.push({ key, context: record.context });
     for (const sibling of record.siblings) {
@@ -157,7 +221,7 @@ export class Ledger {
       const mint = key.dots.wrote(node, row, sibling, id);
       if (mint === null) continue;
       pending.mints.push({ key, mint });
-      this.#minted(key, mint, record, before, old !== undefined);
+      this.#minted(key, mint, record, before, place);
     }
   }
 
@@ -167,24 +231,27 @@ export class Ledger {
     mint: Mint,
     record: CausalRecord,
     before: CausalRecord | null,
-    existed: boolean,
+    place: Place,
   ): void {
     const op = this.op(mint.op);
     const mints = key.mintsOf.get(op.id);
     if (mints === undefined) key.mintsOf.set(op.id, [mint]);
     else {
       mints.push(mint);
-      this.#report("duplicates", `op ${op.id} of ${key.name} was executed ${mints.length} times`);
+      if (op.repeats > 0) this.#count("repeat executed again");
+      else
+        this.#report("duplicates", `op ${op.id} of ${key.name} was executed ${mints.length} times`);
     }
     if (op.status === "fail") {
       this.#report("honest-answers", `op ${op.id} of ${key.name} took effect after it was refused`);
     }
-    if (existed && mint.dot.counter === 1) this.#count("new epoch on a row that existed");
-    op.past = this.#pastOf(key, op, mint, record, before);
+    if (place.existed && mint.dot.counter === 1) this.#count("new epoch on a row that existed");
+    const past = this.#pastOf(key, op, mint, record, place.isWhole ? before : null);
+    op.past = op.past === null ? past : new Set([...op.past, ...past]);
     for (const sibling of before?.siblings ?? []) {
       const lost = this.opOf(sibling);
       const kept = record.siblings.some((other) => this.opOf(other) === lost);
-      if (kept || op.past.has(lost)) continue;
+      if (kept || past.has(lost)) continue;
       this.#report(
         "unseen-replaced",
         `op ${op.id} of ${key.name} replaced op ${lost}, which its client had not seen`,

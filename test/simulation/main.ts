@@ -1,6 +1,8 @@
 /**
  * npm run sim -- --seed N [--trace]            one seed: its options, its trace hash, its verdict
- * npm run sim -- --seeds N [--from M] [--jobs J]   many, over child processes, with figures
+ * npm run sim -- --seeds N [--first M] [--jobs J]   many, over child processes, with figures
+ * npm run sim -- --seeds N --table FILE        the same, added to the totals of FILE; seeds that are in it are not run again
+ * npm run sim -- --table FILE                  the totals of FILE as a table
  * npm run sim -- --smoke                       the seeds that once failed, some fresh ones, and a canary (npm run ok)
  * npm run sim -- --seed N --hash               the trace hash alone, for comparisons between runtimes
  *
@@ -9,13 +11,15 @@
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { createSystemHasher } from "../../runtimes/shared/system-hasher.ts";
-import { printFigures } from "./figures.ts";
+import { type Figures, tableOf } from "./figures.ts";
+import onceFailing from "./found-seeds.json" with { type: "json" };
 import { runCanary } from "./mutant-runs.ts";
 import { runSeed, type SeedResult } from "./run-seed.ts";
 import { runSeeds, serveSeeds } from "./seed-jobs.ts";
-import onceFailing from "./seeds.json" with { type: "json" };
+import { addToTotals, digestOfCode, freshSeeds, readTotals } from "./totals.ts";
 
 const SMOKE_SEEDS = 40;
+const PORTION_SEEDS = 500;
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -52,7 +56,18 @@ async function one(seed: number, trace: boolean, hashOnly: boolean): Promise<boo
   return result.violations.length === 0;
 }
 
-async function many(seeds: readonly number[], jobs: number): Promise<number> {
+function printTable(figures: Figures): void {
+  print("");
+  for (const line of tableOf(figures)) print(line);
+  print("");
+}
+
+/** Returns how many failed. */
+async function many(
+  seeds: readonly number[],
+  jobs: number,
+  onFigures: (figures: Figures) => void = printTable,
+): Promise<number> {
   print(`${seeds.length} seeds from ${seeds[0]} commit=${commit()} jobs=${jobs}`);
   const failed: SeedResult[] = [];
   const figures = await runSeeds(seeds, jobs, (result) => {
@@ -61,8 +76,31 @@ async function many(seeds: readonly number[], jobs: number): Promise<number> {
     printVerdict(result);
     print(`  replay: npm run sim -- --seed ${result.seed} --trace`);
   });
-  printFigures(figures, print);
+  onFigures(figures);
   return failed.length;
+}
+
+/** Runs what FILE does not have yet, in portions, so that an interrupted run keeps what it has done. */
+async function addTo(file: string, first: number, count: number, jobs: number): Promise<number> {
+  const digest = digestOfCode();
+  const fresh = freshSeeds(readTotals(file)[digest], first, count);
+  print(`${count - fresh.length} of these seeds have been run on this code before`);
+  let failed = 0;
+  for (let at = 0; at < fresh.length; at += PORTION_SEEDS) {
+    const seeds = fresh.slice(at, at + PORTION_SEEDS);
+    failed += await many(seeds, jobs, (figures) => {
+      addToTotals(file, digest, commit(), seeds, figures);
+    });
+  }
+  return failed;
+}
+
+function showTotals(file: string): void {
+  for (const [digest, { commit: at, ranges, figures }] of Object.entries(readTotals(file))) {
+    const spans = ranges.map(([from, to]) => (from === to ? `${from}` : `${from} to ${to}`));
+    print(`code ${digest}, last run at commit ${at}: seeds ${spans.join(", ")}`);
+    printTable(figures);
+  }
 }
 
 async function smoke(jobs: number): Promise<void> {
@@ -83,7 +121,8 @@ async function main(): Promise<void> {
     options: {
       seed: { type: "string" },
       seeds: { type: "string" },
-      from: { type: "string", default: "1" },
+      first: { type: "string", default: "1" },
+      table: { type: "string" },
       jobs: { type: "string", default: "2" },
       smoke: { type: "boolean", default: false },
       trace: { type: "boolean", default: false },
@@ -99,12 +138,18 @@ async function main(): Promise<void> {
     process.exitCode = ok ? 0 : 1;
     return;
   }
-  const from = Number(values.from);
+  const { table } = values;
+  if (table !== undefined && values.seeds === undefined) return showTotals(table);
+  const first = Number(values.first);
   const count = Number(values.seeds ?? "100");
-  const failed = await many(
-    Array.from({ length: count }, (_, i) => from + i),
-    jobs,
-  );
+  const failed =
+    table === undefined
+      ? await many(
+          Array.from({ length: count }, (_, i) => first + i),
+          jobs,
+        )
+      : await addTo(table, first, count, jobs);
+  if (table !== undefined) showTotals(table);
   print(`${count - failed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
 }

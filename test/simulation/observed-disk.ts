@@ -1,20 +1,28 @@
 /** Lets the ledger see every row a node writes, also those whose commit never comes. */
-import type { DiskRow } from "../../src/env/disk.ts";
+import type { AsideRow, DiskRow } from "../../src/env/disk.ts";
 import type { SimDiskHandle } from "./sim-disk.ts";
 
 export interface DiskObserver {
   /** `old` is what stood there, committed or not. */
   wrote(row: DiskRow, old: DiskRow | undefined): void;
+  wroteAside(row: AsideRow, old: AsideRow | undefined): void;
+  deleted(row: DiskRow): void;
   committed(): void;
   rolledBack(): void;
 }
 
-export function observedDisk(disk: SimDiskHandle, observer: DiskObserver): SimDiskHandle {
+/** `beforeCommit` may throw: then the process has died on the way. */
+export function observedDisk(
+  disk: SimDiskHandle,
+  observer: DiskObserver,
+  beforeCommit: () => void,
+): SimDiskHandle {
   return {
     uncleanStop: disk.uncleanStop,
     maintenanceDue: disk.maintenanceDue,
     begin: (full) => disk.begin(full),
     commit: () => {
+      beforeCommit();
       disk.commit();
       observer.committed();
     },
@@ -28,10 +36,18 @@ export function observedDisk(disk: SimDiskHandle, observer: DiskObserver): SimDi
       disk.put(row);
       observer.wrote(row, old);
     },
-    delete: (namespace, key) => disk.delete(namespace, key),
+    delete: (namespace, key) => {
+      const old = disk.get(namespace, key);
+      disk.delete(namespace, key);
+      if (old !== undefined) observer.deleted(old);
+    },
     scan: (range) => disk.scan(range),
     scanPlaces: (scan) => disk.scanPlaces(scan),
-    putAside: (row) => disk.putAside(row),
+    putAside: (row) => {
+      const old = disk.asides(row.namespace, row.key).find((one) => one.shelf === row.shelf);
+      disk.putAside(row);
+      observer.wroteAside(row, old);
+    },
     deleteAside: (shelf, namespace, key) => disk.deleteAside(shelf, namespace, key),
     asides: (namespace, key) => disk.asides(namespace, key),
     scanAside: (shelf, after, limit) => disk.scanAside(shelf, after, limit),

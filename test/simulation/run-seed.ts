@@ -1,13 +1,15 @@
 /** One seed: form a cluster, let clients and faults at it, heal the world, let it converge, look at everything. */
 import type { Hasher } from "../../src/core/hasher.ts";
 import { judgeCaches } from "./checkers/caches.ts";
-import { divergence, judgeStrayRows } from "./checkers/convergence.ts";
+import { judgeStrayRows } from "./checkers/convergence.ts";
 import { judgeFinalState } from "./checkers/final-state.ts";
 import type { Violation } from "./checkers/report.ts";
-import { urlOf } from "./client-call.ts";
-import { Faults } from "./faults.ts";
-import { drawOptions, type SimOptions } from "./options.ts";
-import { Workload } from "./workload.ts";
+import { drawOptions } from "./draw-options.ts";
+import { Faults } from "./faults/faults.ts";
+import { formCluster } from "./forming.ts";
+import { heal } from "./healing.ts";
+import type { SimOptions } from "./options.ts";
+import { Workload } from "./workload/workload.ts";
 import { World } from "./world.ts";
 
 export interface SeedResult {
@@ -23,11 +25,6 @@ export interface SeedResult {
   readonly trace: readonly string[];
 }
 
-const FORM_LIMIT_MS = 60_000;
-/** A healed world must converge within so many rounds of reading every key from all of its homes. */
-const CONVERGE_ROUNDS = 40;
-const CONVERGE_PAUSE_MS = 500;
-
 export async function runSeed(
   seed: number,
   hasher: Hasher,
@@ -40,6 +37,7 @@ export async function runSeed(
     // Without the stack, whose form differs between runtimes.
     world.violate("run", String(error));
   }
+  for (const node of world.nodes) if (node.alive) world.countStates(node.index);
   return {
     seed,
     options: world.options,
@@ -57,9 +55,7 @@ export async function runSeed(
 async function run(world: World): Promise<void> {
   const { options, clock } = world;
   const workload = new Workload(world);
-  for (const node of world.nodes) world.boot(node.index);
-  await untilReady(world, FORM_LIMIT_MS);
-  await learnHomes(world);
+  await formCluster(world);
   world.network.beginFaults();
   const faults = new Faults(world, workload);
   faults.start();
@@ -67,93 +63,12 @@ async function run(world: World): Promise<void> {
   await clock.run(world.nowMs + options.safetyMs);
   faults.stop();
   workload.stop();
-  await clock.runUntil(
-    () => workload.open === 0,
-    60_000,
-    "every operation is answered or given up",
-  );
+  const isDone = (): boolean => workload.open === 0;
+  await clock.runUntil(isDone, 60_000, "every operation is answered or given up");
   if (world.violations.length > 0) return;
-  await converge(world, workload);
+  await heal(world, workload);
   if (world.violations.length > 0) return;
   judgeStrayRows(world);
   judgeFinalState(world);
   await judgeCaches(world, workload);
-}
-
-async function untilReady(world: World, limitMs: number): Promise<void> {
-  const endMs = world.nowMs + limitMs;
-  for (;;) {
-    const answers = await Promise.all(
-      world.nodes.map((node) => ask(world, node.index, "/readyz").catch(() => null)),
-    );
-    if (answers.every((answer) => answer?.status === 200)) return;
-    if (world.nowMs >= endMs) throw new Error("the cluster was not ready in time");
-    await world.clock.run(world.nowMs + 250);
-  }
-}
-
-function ask(world: World, node: number, path: string): Promise<Response> {
-  const running = world.node(node).process?.node;
-  if (running === undefined || running === null) throw new Error(`node ${node} does not run`);
-  return Promise.resolve(running.fetch(new Request(urlOf(node, path, ""))));
-}
-
-interface Explained {
-  readonly owners: readonly { readonly id: string }[];
-}
-
-async function learnHomes(world: World): Promise<void> {
-  for (const key of world.ledger.keys.values()) {
-    let body: Explained | null = null;
-    ask(world, 0, `/v1/cluster/explain/default/${key.name}`).then(
-      async (response) => {
-        body = (await response.json()) as Explained;
-      },
-      () => undefined,
-    );
-    await world.clock.runUntil(() => body !== null, 10_000, `explain of ${key.name}`);
-    const { owners } = body as unknown as Explained;
-    key.homes = owners.map(({ id }) => world.nodes.findIndex((node) => node.id === id));
-  }
-}
-
-/** Reads every key from all homes until nothing differs: read repair is what this floor of the store converges by. */
-async function converge(world: World, workload: Workload): Promise<void> {
-  await untilReady(world, FORM_LIMIT_MS);
-  let why: string | null = null;
-  for (let round = 0; round < CONVERGE_ROUNDS; round++) {
-    let refused = 0;
-    let open = 0;
-    for (const key of world.ledger.keys.values()) {
-      open++;
-      const terms = { query: "consistency=all&conflict=siblings", needed: key.homes.length };
-      workload.read(key, (round + open) % world.nodes.length, terms, new Map(), (answer) => {
-        open--;
-        if (answer === null || answer.status === 503) refused++;
-      });
-    }
-    await world.clock.runUntil(() => open === 0, 20_000, "the reads after healing end");
-    await idle(world);
-    why = null;
-    for (const key of world.ledger.keys.values()) why = divergence(world, key) ?? why;
-    if (refused > 0) why ??= `${refused} reads from all homes were refused`;
-    const doubtful = world.nodes.find((node) => node.inDoubt);
-    if (doubtful !== undefined) why ??= `node ${doubtful.index} is still in doubt`;
-    if (why === null) {
-      world.count("rounds to converge", round + 1);
-      return;
-    }
-    await world.clock.run(world.nowMs + CONVERGE_PAUSE_MS);
-  }
-  world.violate("convergence", `not converged ${CONVERGE_ROUNDS} rounds after healing: ${why}`);
-}
-
-async function idle(world: World): Promise<void> {
-  let busy = world.nodes.length;
-  for (const node of world.nodes) {
-    void node.process?.node?.idle().then(() => {
-      busy--;
-    });
-  }
-  await world.clock.runUntil(() => busy === 0, 20_000, "read repair ends");
 }

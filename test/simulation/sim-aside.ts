@@ -62,6 +62,15 @@ export class SimAside {
     this.#before.clear();
   }
 
+  image(): ReadonlyMap<string, AsideRow> {
+    return new Map(this.#rows);
+  }
+
+  putBack(image: ReadonlyMap<string, AsideRow>): void {
+    this.lose();
+    for (const [id, row] of image) this.#rows.set(id, row);
+  }
+
   lose(): void {
     this.#rows.clear();
     this.#before.clear();

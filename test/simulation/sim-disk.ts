@@ -21,7 +21,23 @@ interface Undo {
   readonly meta: Map<string, Uint8Array | undefined>;
   readonly bytes: number;
   readonly sequence: number;
+  /** The commit is to be synced whatever the durability. */
+  readonly full: boolean;
 }
+
+/** All that is on a platter at one moment. Rows are never changed in place, so a copy of the maps is enough. */
+export interface DiskImage {
+  readonly rows: ReadonlyMap<string, DiskRow>;
+  readonly aside: ReadonlyMap<string, AsideRow>;
+  readonly meta: ReadonlyMap<string, Uint8Array>;
+  readonly sequence: number;
+}
+
+/** Where a row rots. A body's damage does not show in its checksum, which is the head's: the values' hashes tell. */
+export type RowPart = "head" | "body" | "sum";
+
+/** Commits that a lazy disk may still take back. */
+const UNSYNCED_MAX = 8;
 
 /**
  * A disk that outlives the processes of its node: open it again after `crash`. Its handles are fenced, so that a process
@@ -30,7 +46,13 @@ interface Undo {
 export class SimDisk {
   /** So many of the next commits find the disk full. */
   fullCommits = 0;
+  /** All of them do. */
+  full = false;
   commits = 0;
+  /** `durability=process`: what was not committed with FULL may be gone after a power cut. */
+  readonly #lazy: boolean;
+  /** The states since the last sync, oldest first. */
+  #unsynced: DiskImage[] = [];
 
   #rows = new Map<string, DiskRow>();
   /** Keys by namespace, in byte order. */
@@ -42,6 +64,10 @@ export class SimDisk {
   #clean = true;
   #undo: Undo | null = null;
   #handle: SimDiskHandle | null = null;
+
+  constructor(lazy = false) {
+    this.#lazy = lazy;
+  }
 
   /** True when there is no database: never opened, or lost. */
   get empty(): boolean {
@@ -63,18 +89,60 @@ export class SimDisk {
   }
 
   /**
-   * One bit of a row's head rots, so that its checksum fails: of byte `at`, counted from the end, round and round. False
-   * when there is no such row. The same bit twice would be none.
+   * One bit of a row rots, so that it cannot be trusted any more: of byte `at`, counted from the end, round and round. False
+   * when there is no such row, or no such byte in it. The same bit twice would be none.
    */
-  forget(namespace: number, key: Uint8Array, at = 0): boolean {
+  rot(namespace: number, key: Uint8Array, at: number, part: RowPart): boolean {
     const id = rowId(namespace, key);
     const row = this.#rows.get(id);
     if (row === undefined) return false;
-    const head = row.head.slice();
-    const index = head.length - 1 - (at % head.length);
-    head[index] = (head[index] ?? 0) ^ 0x40;
-    this.#rows.set(id, { ...row, head });
+    const name = part === "sum" ? "headSum" : part;
+    const bytes = row[name].slice();
+    if (bytes.length === 0) return false;
+    const index = bytes.length - 1 - (at % bytes.length);
+    bytes[index] = (bytes[index] ?? 0) ^ 0x40;
+    this.#rows.set(id, { ...row, [name]: bytes });
     return true;
+  }
+
+  /** One bit of the row's head rots. */
+  forget(namespace: number, key: Uint8Array, at = 0): boolean {
+    return this.rot(namespace, key, at, "head");
+  }
+
+  /** What a backup taken now would hold. */
+  image(): DiskImage {
+    return {
+      rows: new Map(this.#rows),
+      aside: this.#aside.image(),
+      meta: new Map(this.#meta),
+      sequence: this.#sequence,
+    };
+  }
+
+  /** The platter is as it was when the image was taken. REQUIRES: no process has it open. */
+  putBack(image: DiskImage): void {
+    this.lose();
+    for (const [id, row] of image.rows) {
+      this.#rows.set(id, row);
+      this.#list(row.namespace, row.key);
+      this.#bytes += rowBytes(row);
+    }
+    this.#aside.putBack(image.aside);
+    this.#meta = new Map(image.meta);
+    this.#sequence = image.sequence;
+    this.#clean = false;
+  }
+
+  /** How many commits a power cut could take back. */
+  get unsynced(): number {
+    return Math.max(0, this.#unsynced.length - 1);
+  }
+
+  /** The power fails: the newest `commits` that were not synced are gone. REQUIRES: `crash` before. */
+  takeBack(commits: number): void {
+    const image = this.#unsynced.at(-1 - Math.min(commits, this.unsynced));
+    if (image !== undefined) this.putBack(image);
   }
 
   /** The whole database is gone. REQUIRES: no process has it open. */
@@ -87,6 +155,7 @@ export class SimDisk {
     this.#bytes = 0;
     this.#sequence = 0;
     this.#clean = true;
+    this.#unsynced = [];
   }
 
   /** Every row, those of an open transaction included, in no particular order, for the checkers. */
@@ -115,7 +184,7 @@ export class SimDisk {
     const handle: SimDiskHandle = {
       uncleanStop,
       maintenanceDue: false,
-      begin: () => {
+      begin: (full) => {
         mine();
         if (this.#undo !== null) throw new Error("Cannot begin: a transaction is open");
         this.#undo = {
@@ -123,6 +192,7 @@ export class SimDisk {
           meta: new Map(),
           bytes: this.#bytes,
           sequence: this.#sequence,
+          full: full === true,
         };
       },
       commit: () => {
@@ -204,14 +274,19 @@ export class SimDisk {
 
   #commit(): void {
     if (this.#undo === null) throw new Error("Cannot commit: no transaction is open");
-    if (this.fullCommits > 0) {
-      this.fullCommits--;
+    if (this.full || this.fullCommits > 0) {
+      this.fullCommits = Math.max(0, this.fullCommits - 1);
       throw new DiskFullError("the simulated disk is full");
     }
     this.commits++;
+    const { full } = this.#undo;
     this.#undo = null;
     this.#aside.committed();
     this.#clean = false;
+    if (!this.#lazy) return;
+    if (full) this.#unsynced = [];
+    this.#unsynced.push(this.image());
+    if (this.#unsynced.length > UNSYNCED_MAX + 1) this.#unsynced.shift();
   }
 
   #rollback(): void {

@@ -41,7 +41,10 @@ export function peerUrlOf(index: number): string {
 
 export class SimNetwork {
   readonly #parts: NetworkParts;
-  readonly #cut = new Set<string>();
+  /** How many faults at once cut a link. */
+  readonly #cut = new Map<string, number>();
+  /** By node: all that comes from it or goes to it takes so many times as long. */
+  readonly #slow = new Map<number, number>();
   #faulty = false;
   messages = 0;
 
@@ -51,15 +54,21 @@ export class SimNetwork {
 
   /** Nothing that `from` sends reaches `to` any more, until the cuts are mended. */
   cut(from: number, to: number): void {
-    this.#cut.add(`${from}>${to}`);
+    const link = `${from}>${to}`;
+    this.#cut.set(link, (this.#cut.get(link) ?? 0) + 1);
   }
 
   mend(from: number, to: number): void {
-    this.#cut.delete(`${from}>${to}`);
+    const link = `${from}>${to}`;
+    const left = (this.#cut.get(link) ?? 0) - 1;
+    if (left > 0) this.#cut.set(link, left);
+    else this.#cut.delete(link);
   }
 
-  get cuts(): number {
-    return this.#cut.size;
+  /** 1 is its ordinary speed. */
+  slow(node: number, factor: number): void {
+    if (factor === 1) this.#slow.delete(node);
+    else this.#slow.set(node, factor);
   }
 
   /** Until now, while the cluster formed, the network was clean. */
@@ -71,6 +80,7 @@ export class SimNetwork {
   heal(): void {
     this.#faulty = false;
     this.#cut.clear();
+    this.#slow.clear();
   }
 
   transportFor(from: SimProcess): Transport {
@@ -171,6 +181,9 @@ export class SimNetwork {
     const u = random.fraction();
     // Long tails without Math.log: the cube of a fraction is mostly small and now and then near one.
     let delayMs = base * (1 + options.jitter * u * u * u);
+    if (this.#slow.size > 0) {
+      delayMs *= Math.max(this.#slow.get(from) ?? 1, this.#slow.get(to) ?? 1);
+    }
     if (this.#faulty && options.slowOneIn > 0 && random.below(options.slowOneIn) === 0) {
       delayMs *= SLOW_FACTOR;
       count("message delayed");

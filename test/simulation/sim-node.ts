@@ -1,30 +1,30 @@
 /** One node of the world: what outlives its processes (disk, identity, boot counter) and the process that runs now. */
 import { decode } from "@msgpack/msgpack";
 import { decodeLayout } from "../../src/cluster/layout-codec.ts";
-import { utf8Encode } from "../../src/core/bytes.ts";
 import { type ClusterId, type NodeId, parseNodeId } from "../../src/core/ids.ts";
 import type { DiskRow } from "../../src/env/disk.ts";
 import { SimDisk } from "./sim-disk.ts";
 import type { SimProcess } from "./sim-process.ts";
 
-/** The id of the namespace `default`. */
-export const NAMESPACE = 1;
-
 export class SimNode {
   readonly index: number;
   readonly id: NodeId;
   readonly region: number;
-  readonly disk = new SimDisk();
+  readonly role: "storage" | "gateway";
+  readonly disk: SimDisk;
   clusterId: ClusterId | undefined;
   incarnation = 0;
   /** The database was lost and no process has found that out yet. */
   forgotten = false;
   process: SimProcess | null = null;
-  restarts = 0;
+  #jumpedMs = 0;
 
-  constructor(index: number, region: number) {
+  /** `lazy`: its commits are not synced. */
+  constructor(index: number, region: number, role: "storage" | "gateway", lazy: boolean) {
     this.index = index;
     this.region = region;
+    this.role = role;
+    this.disk = new SimDisk(lazy);
     // In no order that has to do with the number: placement and tie-breaks go by id.
     const text = ((index * 0x9e3779b1) >>> 0).toString(16).padStart(8, "0");
     this.id = parseNodeId(text.repeat(3) + index.toString(16).padStart(8, "0"));
@@ -48,7 +48,17 @@ export class SimNode {
     return (decode(through) as number) > decodeLayout(document).version;
   }
 
-  rowOf(key: string): DiskRow | undefined {
-    return this.disk.row(NAMESPACE, utf8Encode(key));
+  /** By how much the machine's wall clock was set forwards, all in all: processes come and go under it. */
+  get jumpedMs(): number {
+    return this.#jumpedMs;
+  }
+
+  jump(byMs: number): void {
+    this.#jumpedMs += byMs;
+    this.process?.clock.jump(byMs);
+  }
+
+  rowOf(key: { readonly namespace: number; readonly bytes: Uint8Array }): DiskRow | undefined {
+    return this.disk.row(key.namespace, key.bytes);
   }
 }

@@ -5,7 +5,18 @@ import { NodeClock, type VirtualClock } from "../support/virtual-clock.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 /** Where in its next turn an armed process dies. */
-export type CrashPoint = "before-commit-of-dot" | "before-commit-of-row" | "after-send";
+export type CrashPoint =
+  | "before-commit-of-dot"
+  | "before-commit-of-row"
+  | "after-commit"
+  | "after-send";
+
+export const CRASH_POINTS: readonly CrashPoint[] = [
+  "before-commit-of-dot",
+  "before-commit-of-row",
+  "after-commit",
+  "after-send",
+];
 
 export interface ProcessParts {
   readonly index: number;
@@ -36,8 +47,8 @@ export class SimProcess {
   constructor(parts: ProcessParts) {
     this.index = parts.index;
     this.#parts = parts;
-    this.clock = new TurnClock(parts.clock, parts.wallOffsetMs, parts.driftPpm, () =>
-      this.#turnEnds(),
+    this.clock = new TurnClock(parts.clock, parts.wallOffsetMs, parts.driftPpm, (act) =>
+      this.#endTurn(act),
     );
   }
 
@@ -88,13 +99,19 @@ export class SimProcess {
     this.clock.kill();
   }
 
-  /** False when the process died before its end of turn could run. */
-  #turnEnds(): boolean {
+  /** Runs the end of a turn, which commits it, unless the process dies before; it may also die right after. */
+  #endTurn(act: () => void): void {
     const armed = this.#armed;
-    const dot = armed === "before-commit-of-dot" && this.#parts.hasUncommitted("dot");
-    const row = armed === "before-commit-of-row" && this.#parts.hasUncommitted("row");
-    if (armed !== null && (dot || row)) this.#crash(armed);
-    return this.alive;
+    if (armed === null || armed === "after-send") {
+      act();
+      return;
+    }
+    const isReached = this.#parts.hasUncommitted(armed === "before-commit-of-dot" ? "dot" : "row");
+    if (isReached && armed !== "after-commit") this.#crash(armed);
+    if (!this.alive) return;
+    act();
+    // Durable, and nobody has been told: neither peers nor clients.
+    if (isReached && this.alive) this.#crash(armed);
   }
 
   #crash(point: CrashPoint): void {
@@ -105,21 +122,19 @@ export class SimProcess {
 
 /** The ends of turns are where commits happen: the place just before them is where a kill hurts most. */
 class TurnClock extends NodeClock {
-  readonly #turnEnds: () => boolean;
+  readonly #endTurn: (act: () => void) => void;
 
   constructor(
     clock: VirtualClock,
     wallOffsetMs: number,
     driftPpm: number,
-    turnEnds: () => boolean,
+    endTurn: (act: () => void) => void,
   ) {
     super(clock, wallOffsetMs, driftPpm);
-    this.#turnEnds = turnEnds;
+    this.#endTurn = endTurn;
   }
 
   override endOfTurn(act: () => void): void {
-    super.endOfTurn(() => {
-      if (this.#turnEnds()) act();
-    });
+    super.endOfTurn(() => this.#endTurn(act));
   }
 }

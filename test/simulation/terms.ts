@@ -9,11 +9,27 @@ export function majority(homes: number): number {
 export interface Terms {
   /** Such as `consistency=all`. */
   readonly query: string;
-  /** At least so many homes must answer. */
+  /** At least so many must answer. */
   readonly needed: number;
+  /** Only home replicas count. */
+  readonly strict: boolean;
 }
 
-export function writeTerms(random: SeededRandom, homes: number): Terms {
+export const STRICT_READ = "consistency=quorum&sloppy=false";
+
+/** What a request asks for, in the words of a query; `isStrict` is what the namespace says to those who say nothing. */
+function termsOf(parts: readonly string[], needed: number, isStrict: boolean): Terms {
+  const query = parts.filter((part) => part !== "").join("&");
+  const strict =
+    isStrict || /consistency=(all|each-quorum)/.test(query) || query.includes("sloppy=false");
+  return { query, needed, strict };
+}
+
+export function defaultTerms(homes: number, isStrict: boolean): Terms {
+  return termsOf([], majority(homes), isStrict);
+}
+
+export function writeTerms(random: SeededRandom, homes: number, isStrict: boolean): Terms {
   const count = random.integer(1, homes);
   const [asked, needed] = random.pick<readonly [string, number]>([
     ["", majority(homes)],
@@ -28,21 +44,27 @@ export function writeTerms(random: SeededRandom, homes: number): Terms {
   ]);
   const mayBeStrict = !asked.includes("each") && !asked.includes("all");
   const strict = mayBeStrict && random.chance(0.2) ? "sloppy=false" : "";
-  return { query: [asked, strict].filter((part) => part !== "").join("&"), needed };
+  return termsOf([asked, strict], needed, isStrict);
 }
 
-export function readTerms(random: SeededRandom, homes: number): Terms {
+export function readTerms(random: SeededRandom, homes: number, isStrict: boolean): Terms {
   const count = random.integer(1, homes);
   const [asked, needed] = random.pick<readonly [string, number]>([
     ["", majority(homes)],
     ["", majority(homes)],
-    ["consistency=quorum&sloppy=false", majority(homes)],
+    [STRICT_READ, majority(homes)],
     ["consistency=one", 1],
     ["consistency=local-quorum", 1],
     ["consistency=each-quorum", majority(homes)],
     ["consistency=all", homes],
     [`r=${count}`, count],
   ]);
-  const conflict = random.pick(["", "conflict=siblings", "conflict=siblings", "conflict=latest"]);
-  return { query: [asked, conflict].filter((part) => part !== "").join("&"), needed };
+  const conflict = random.pick([
+    "",
+    "conflict=siblings",
+    "conflict=siblings",
+    "conflict=latest",
+    "conflict=majority",
+  ]);
+  return termsOf([asked, conflict], needed, isStrict);
 }

@@ -177,7 +177,7 @@ export class VirtualClock implements Clock {
  */
 export class NodeClock implements Clock {
   readonly #clock: VirtualClock;
-  readonly #wallOffsetMs: number;
+  #wallOffsetMs: number;
   readonly #skewPpm: number;
   #stalledUntilMs = 0;
   #dead = false;
@@ -213,6 +213,11 @@ export class NodeClock implements Clock {
     this.#clock.endOfTurn(() => {
       if (!this.#dead) act();
     });
+  }
+
+  /** Somebody sets the wall clock, forwards or backwards. */
+  jump(byMs: number): void {
+    this.#wallOffsetMs += byMs;
   }
 
   /** Nothing of this process runs for the next `durationMs`. */

@@ -10,7 +10,7 @@ function textOf(row: DiskRow | undefined): string {
 
 /** What keeps a key from being converged; null when nothing does. */
 export function divergence(world: World, key: KeyState): string | null {
-  const rows = key.homes.map((home) => textOf(world.node(home).rowOf(key.name)));
+  const rows = key.homes.map((home) => textOf(world.node(home).rowOf(key)));
   const rotten = key.homes.find((home) => world.ledger.rotten.has(`${home}/${key.name}`));
   if (rotten !== undefined) return `${key.name} is unreadable at node ${rotten}`;
   if (new Set(rows).size === 1) return null;
@@ -21,9 +21,19 @@ export function divergence(world: World, key: KeyState): string | null {
 export function judgeStrayRows(world: World): void {
   for (const node of world.nodes) {
     for (const row of node.disk.rows()) {
-      const key = world.ledger.keys.get(utf8Decode(row.key));
+      const key = world.ledger.keyOf(row);
       if (key?.homes.includes(node.index) === true) continue;
       world.violate("convergence", `node ${node.index} holds a row of ${utf8Decode(row.key)}`);
     }
   }
+}
+
+/** Hints that still wait for somebody, or rows that are kept apart: null when there are none. */
+export function leftOver(world: World): string | null {
+  for (const node of world.nodes) {
+    const [row] = node.disk.asideRows();
+    if (row === undefined) continue;
+    return `node ${node.index} still keeps ${utf8Decode(row.key)} on its shelf ${row.shelf}`;
+  }
+  return null;
 }

@@ -16,8 +16,10 @@ export function judgeList(world: World, op: Op, reverse: boolean, body: string):
   if (ordered.join() !== names.join()) {
     world.violate("lists", `list ${op.id} is not in order: ${names.join(" ")}`);
   }
+  const { space } = world.ledger.key(op.key);
   for (const name of names) {
-    if (!world.ledger.keys.has(name)) world.violate("lists", `list ${op.id} shows ${name}`);
+    if (world.ledger.keys.get(name)?.space === space) continue;
+    world.violate("lists", `list ${op.id} shows ${name}`);
   }
   if (page.complete) judgeComplete(world, op, new Set(names));
 }
@@ -25,8 +27,9 @@ export function judgeList(world: World, op: Op, reverse: boolean, body: string):
 /** A key that nobody ever tried to delete, nor to let expire, is there once a majority has acknowledged it. */
 function judgeComplete(world: World, op: Op, names: ReadonlySet<string>): void {
   if (world.options.workload.expiring > 0) return;
+  const { space } = world.ledger.key(op.key);
   for (const key of world.ledger.keys.values()) {
-    if (names.has(key.name)) continue;
+    if (names.has(key.name) || key.space !== space || key.isWeakened) continue;
     const deleted = world.ledger.ops.some(
       (other) => other.key === key.name && other.kind === "delete" && other.startMs <= op.endMs,
     );

@@ -1,0 +1,111 @@
+/**
+ * After the faults: every node runs, the network is clean, and from then on there are deadlines. Strict operations must succeed,
+ * the membership must come to rest, and all homes must become equal, by themselves, in bounded virtual time (reliability.md
+ * 2.6 and 2.11).
+ */
+import { divergence, leftOver } from "./checkers/convergence.ts";
+import { FORM_LIMIT_MS, untilReady } from "./forming.ts";
+import { majority, STRICT_READ } from "./terms.ts";
+import type { Workload } from "./workload/workload.ts";
+import type { World } from "./world.ts";
+
+/** So long after a node was ready all that it believes of the others must be true again. */
+const SETTLE_LIMIT_MS = 30_000;
+const SETTLE_STEP_MS = 1_000;
+const CONVERGE_LIMIT_MS = 120_000;
+const CONVERGE_STEP_MS = 1_000;
+
+export async function heal(world: World, workload: Workload): Promise<void> {
+  await untilReady(world, FORM_LIMIT_MS);
+  await strictOperationsSucceed(world, workload);
+  if (world.violations.length > 0) return;
+  await converge(world, workload);
+}
+
+/** A put and a strict read of each key at each of its homes, again until all succeed: nobody waits for ever. */
+async function strictOperationsSucceed(world: World, workload: Workload): Promise<void> {
+  const endMs = world.nowMs + SETTLE_LIMIT_MS;
+  for (;;) {
+    const refused = await readStrictly(world, workload);
+    if (refused.length === 0) return;
+    if (world.nowMs >= endMs) {
+      world.violate(
+        "liveness",
+        `strict reads of ${refused.join(" ")} are refused ${SETTLE_LIMIT_MS} ms after healing`,
+      );
+      return;
+    }
+    await world.clock.run(world.nowMs + SETTLE_STEP_MS);
+  }
+}
+
+async function readStrictly(world: World, workload: Workload): Promise<string[]> {
+  const refused: string[] = [];
+  let open = 0;
+  for (const key of world.ledger.keys.values()) {
+    for (const node of key.homes) {
+      open++;
+      workload.read({
+        key,
+        node,
+        terms: { query: STRICT_READ, needed: majority(key.homes.length), strict: true },
+        onAnswer: (answer) => {
+          open--;
+          if (answer === null || answer.status === 503) refused.push(`${key.name} at ${node}`);
+        },
+      });
+    }
+  }
+  await world.clock.runUntil(() => open === 0, 20_000, "the strict reads after healing end");
+  return refused;
+}
+
+async function converge(world: World, workload: Workload): Promise<void> {
+  const startMs = world.nowMs;
+  let why: string | null = null;
+  while (world.nowMs < startMs + CONVERGE_LIMIT_MS) {
+    why = unconverged(world);
+    if (why === null) {
+      world.count("virtual seconds to converge", Math.ceil((world.nowMs - startMs) / 1_000));
+      return;
+    }
+    if (READS_REPAIR) await readAll(world, workload);
+    await world.clock.run(world.nowMs + CONVERGE_STEP_MS);
+  }
+  world.violate("convergence", `not converged ${CONVERGE_LIMIT_MS} ms after healing: ${why}`);
+}
+
+function unconverged(world: World): string | null {
+  for (const key of world.ledger.keys.values()) {
+    const why = divergence(world, key);
+    if (why !== null) return why;
+  }
+  const doubtful = world.nodes.find((node) => node.role === "storage" && node.inDoubt);
+  if (doubtful !== undefined) return `node ${doubtful.index} is still in doubt`;
+  return leftOver(world);
+}
+
+/** Until anti-entropy is there, owners become equal only by being read. */
+const READS_REPAIR = true;
+
+async function readAll(world: World, workload: Workload): Promise<void> {
+  let open = 0;
+  for (const key of world.ledger.keys.values()) {
+    open++;
+    const needed = key.homes.length;
+    workload.read({
+      key,
+      node: open % world.nodes.length,
+      terms: { query: "consistency=all&conflict=siblings", needed, strict: true },
+      onAnswer: () => open--,
+    });
+  }
+  await world.clock.runUntil(() => open === 0, 20_000, "the reads after healing end");
+  let busy = world.nodes.length;
+  for (const node of world.nodes) {
+    void node.process?.node?.idle().then(() => {
+      busy--;
+    });
+  }
+  await world.clock.runUntil(() => busy === 0, 20_000, "read repair ends");
+}

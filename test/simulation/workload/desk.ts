@@ -1,0 +1,88 @@
+/** What every kind of operation shares: the world, chance, the calls under way, and how tokens are read. */
+
+import { Keyring } from "../../../src/cluster/keyring.ts";
+import { parseNamespaceId } from "../../../src/core/ids.ts";
+import { type Key, makeKey } from "../../../src/core/key.ts";
+import type { Context } from "../../../src/core/version.ts";
+import type { Env } from "../../../src/env/env.ts";
+import { Tokens } from "../../../src/http/tokens.ts";
+import { Calls } from "../calls.ts";
+import type { KeyAnswer } from "../client-call.ts";
+import type { KeyState } from "../ledger.ts";
+import type { SeededRandom } from "../seeded-random.ts";
+import { simCrypto } from "../sim-crypto.ts";
+import { SECRET, type World } from "../world.ts";
+import { Client, type Known, type Session, sessionAfter } from "./client.ts";
+
+/** How many of the clients of a world that has sessions have one. */
+const SESSION_SHARE = 0.5;
+
+export class Desk {
+  readonly world: World;
+  readonly random: SeededRandom;
+  readonly calls: Calls;
+  readonly clients: Client[] = [];
+  stopped = false;
+  readonly #tokens: Tokens;
+  readonly #coreKeys = new Map<string, Key>();
+
+  constructor(world: World) {
+    this.world = world;
+    this.random = world.fork();
+    this.calls = new Calls(world);
+    const env = { crypto: simCrypto, clock: world.clock } as Partial<Env> as Env;
+    this.#tokens = new Tokens(env, new Keyring(simCrypto, [SECRET]));
+    const { clients, sessions } = world.options.workload;
+    for (let i = 0; i < clients; i++) {
+      this.clients.push(new Client(sessions && this.random.chance(SESSION_SHARE)));
+    }
+  }
+
+  pickKey(): KeyState {
+    return this.random.pick([...this.world.ledger.keys.values()]);
+  }
+
+  /** Any node that runs, a gateway like another. */
+  pickNode(): number | null {
+    const alive = this.world.nodes.filter((node) => node.alive);
+    return alive.length === 0 ? null : this.random.pick(alive).index;
+  }
+
+  /** Mostly the client's own; now and then another's, as when a token is passed on. */
+  knownOf(client: Client, key: KeyState): Known | null {
+    const from = this.random.chance(0.8) ? client : this.random.pick(this.clients);
+    return from.known.get(key.name) ?? null;
+  }
+
+  remember(client: Client, key: KeyState, answer: KeyAnswer, seen: ReadonlySet<number>): void {
+    if (answer.token === null) return;
+    client.known.set(key.name, { token: answer.token, seen, etag: answer.etag });
+  }
+
+  /** The session goes on from this answer. */
+  goOn(
+    client: Client,
+    session: Session | null,
+    key: KeyState,
+    answer: KeyAnswer,
+    shown: Iterable<number>,
+  ): void {
+    if (session === null || answer.session === null) return;
+    client.session = sessionAfter(session, answer.session, key.name, shown);
+  }
+
+  checkDurable(key: KeyState, answer: KeyAnswer, who: string): void {
+    if (answer.context !== null) key.dots.checkDurable(answer.context, who);
+  }
+
+  readToken(key: KeyState, token: string): Context {
+    let coreKey = this.#coreKeys.get(key.name);
+    if (coreKey === undefined) {
+      coreKey = makeKey(this.world.hasher, parseNamespaceId(key.namespace), key.name);
+      this.#coreKeys.set(key.name, coreKey);
+    }
+    return this.#tokens.readContext(coreKey, token).entries;
+  }
+
+  readonly report = (checker: string, text: string): void => this.world.violate(checker, text);
+}
