@@ -71,6 +71,16 @@ export class Server {
     return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
   }
 
+  /** kill -9. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  }
+
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = null;
