@@ -50,6 +50,13 @@ export const SERVE_OPTIONS = {
     help: "Directory of this node's data; made if it is missing",
     fallback: "gyre-data",
   }),
+  backups: option({
+    schema: text,
+    want: "a directory",
+    hint: "DIR",
+    help: "Where `gyre backup` puts backups of this node, best on another disk (default: backups in --data)",
+    fallback: null,
+  }),
   listen: option({
     schema: listenAddress,
     want: "HOST:PORT with a port from 1 to 65535, such as 127.0.0.1:7070",

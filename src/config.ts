@@ -15,6 +15,8 @@ import type { NodeConfig } from "./node-config.ts";
 export interface ServeConfig {
   readonly node: Omit<NodeConfig, "secrets">;
   readonly dataDirectory: string;
+  /** Null: in the data directory. */
+  readonly backupDirectory: string | null;
   readonly listen: ListenAddress;
   readonly peerListen: ListenAddress;
   /** Null: the node makes its own secret in its data directory. */
@@ -67,6 +69,7 @@ export function resolveServeConfig(sources: ConfigSources): ServeConfig {
       gossipIntervalMs: values.gossipIntervalMs,
     },
     dataDirectory: values.data,
+    backupDirectory: values.backups ?? null,
     listen: values.listen,
     peerListen: values.peerListen,
     clusterSecretFile: values.clusterSecretFile ?? null,

@@ -9,7 +9,10 @@ import { type Program, shellCommand, spawnGyre } from "./platform-spawn.ts";
 import { systemClock } from "./system-clock.ts";
 import { createSystemRandom } from "./system-random.ts";
 
-export function createPlatform(program: Program, startNode: Platform["startNode"]): Platform {
+export function createPlatform(
+  program: Program,
+  { startNode, openDataWorld }: Pick<Platform, "startNode" | "openDataWorld">,
+): Platform {
   return {
     runtime: program.runtime,
     version: VERSION,
@@ -31,6 +34,7 @@ export function createPlatform(program: Program, startNode: Platform["startNode"
     onStopSignal,
     exitNow: (code) => process.exit(code),
     startNode,
+    openDataWorld,
     spawnGyre: (options) => spawnGyre(program, options),
     isPortFree,
   };

@@ -10,10 +10,19 @@ export async function runProgram(
   argv: readonly string[],
   loadParts: () => Promise<RuntimeParts>,
 ): Promise<never> {
-  const platform = createPlatform(program, async (config) => {
-    // Only `serve` needs the node and its drivers: a get should not wait for them to load.
-    const [{ startNode }, parts] = await Promise.all([import("./start-node.ts"), loadParts()]);
-    return await startNode(parts, config);
+  const platform = createPlatform(program, {
+    startNode: async (config) => {
+      // Only `serve` needs the node and its drivers: a get should not wait for them to load.
+      const [{ startNode }, parts] = await Promise.all([import("./start-node.ts"), loadParts()]);
+      return await startNode(parts, config);
+    },
+    openDataWorld: async () => {
+      const [{ createDataWorld }, parts] = await Promise.all([
+        import("./data-world.ts"),
+        loadParts(),
+      ]);
+      return await createDataWorld(await parts.loadSqlite());
+    },
   });
   process.exit(await runCli(argv, platform));
 }

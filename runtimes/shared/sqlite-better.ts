@@ -43,9 +43,9 @@ export async function loadBetterSqlite(nativeBinding?: object): Promise<SqliteDr
   probe.close();
   return {
     name: `better-sqlite3, SQLite ${version}`,
-    open: (path) => {
+    open: (path, { readOnly } = { readOnly: false }) => {
       try {
-        return new BetterDatabase(new Database(path, options));
+        return new BetterDatabase(new Database(path, { ...options, readonly: readOnly }));
       } catch (error) {
         throw toSqliteError(error);
       }
@@ -71,6 +71,14 @@ class BetterDatabase implements SqliteDatabase {
   prepare(sql: string): SqliteStatement {
     try {
       return new BetterStatement(this.#database.prepare(sql));
+    } catch (error) {
+      throw toSqliteError(error);
+    }
+  }
+
+  async backupTo(path: string): Promise<void> {
+    try {
+      await this.#database.backup(path);
     } catch (error) {
       throw toSqliteError(error);
     }

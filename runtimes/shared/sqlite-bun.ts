@@ -15,9 +15,10 @@ export function loadBunSqlite(): Promise<SqliteDriver> {
   probe.close();
   return Promise.resolve({
     name: `bun:sqlite, SQLite ${row.version}`,
-    open: (path: string) => {
+    open: (path: string, { readOnly } = { readOnly: false }) => {
       try {
-        return new BunDatabase(new Database(path, { create: true, readwrite: true }));
+        const how = readOnly ? { readonly: true } : { create: true, readwrite: true };
+        return new BunDatabase(new Database(path, how));
       } catch (error) {
         throw toSqliteError(error);
       }
@@ -49,6 +50,12 @@ class BunDatabase implements SqliteDatabase {
     } catch (error) {
       throw toSqliteError(error);
     }
+  }
+
+  /** VACUUM INTO: bun:sqlite has no backup in steps. */
+  backupTo(path: string): Promise<void> {
+    const statement = this.prepare("VACUUM INTO ?");
+    return new Promise((resolve) => resolve(statement.run(path)));
   }
 
   /** A statement that is left open would keep the file open, and locked, until it is garbage-collected. */

@@ -14,7 +14,7 @@ import { toSqliteError } from "./sqlite-errors.ts";
  * @throws Error where the runtime has no node:sqlite (Node before 22.5).
  */
 export async function loadNodeSqlite(): Promise<SqliteDriver> {
-  const { DatabaseSync } = await import("node:sqlite").catch((cause: unknown) => {
+  const { DatabaseSync, backup } = await import("node:sqlite").catch((cause: unknown) => {
     throw new Error(
       `Cannot load node:sqlite on Node ${process.versions.node}: Gyre needs Node 22.13 or newer.`,
       { cause },
@@ -25,9 +25,9 @@ export async function loadNodeSqlite(): Promise<SqliteDriver> {
   probe.close();
   return {
     name: `node:sqlite, SQLite ${row.version}`,
-    open: (path) => {
+    open: (path, { readOnly } = { readOnly: false }) => {
       try {
-        return new NodeDatabase(new DatabaseSync(path));
+        return new NodeDatabase(new DatabaseSync(path, { readOnly }), backup);
       } catch (error) {
         throw toSqliteError(error);
       }
@@ -35,11 +35,16 @@ export async function loadNodeSqlite(): Promise<SqliteDriver> {
   };
 }
 
+/** Undefined before Node 22.16. */
+type Backup = ((source: DatabaseSync, path: string) => Promise<unknown>) | undefined;
+
 class NodeDatabase implements SqliteDatabase {
   readonly #database: DatabaseSync;
+  readonly #backup: Backup;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, backup: Backup) {
     this.#database = database;
+    this.#backup = backup;
   }
 
   exec(sql: string): void {
@@ -53,6 +58,15 @@ class NodeDatabase implements SqliteDatabase {
   prepare(sql: string): SqliteStatement {
     try {
       return new NodeStatement(this.#database.prepare(sql));
+    } catch (error) {
+      throw toSqliteError(error);
+    }
+  }
+
+  async backupTo(path: string): Promise<void> {
+    try {
+      if (this.#backup === undefined) this.#database.prepare("VACUUM INTO ?").run(path);
+      else await this.#backup(this.#database, path);
     } catch (error) {
       throw toSqliteError(error);
     }

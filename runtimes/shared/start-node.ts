@@ -6,6 +6,7 @@ import type { Logger } from "../../src/env/logger.ts";
 import type { SqliteDriver } from "../../src/env/sqlite.ts";
 import type { Transport } from "../../src/env/transport.ts";
 import { BODY_LIMITS, createNode, openData } from "../../src/node.ts";
+import { diskBytesAt } from "./disk-size.ts";
 import type { ClientListenOptions, Listener, PeerListenOptions } from "./listener.ts";
 import { createFormattedLogger } from "./log-format.ts";
 import { createSystemEnv } from "./system-env.ts";
@@ -42,12 +43,13 @@ export async function startNode(
       files,
       driver: sqlite,
       durability: config.node.durability,
+      ...(config.backupDirectory !== null && { backupDirectory: config.backupDirectory }),
       ...env,
     });
     undo.push(() => data.close());
     const secrets = readSecrets(config, files, data.ownSecret);
     const node = createNode({
-      config: { ...config.node, secrets },
+      config: { ...config.node, secrets, diskBytes: diskBytesAt(config.dataDirectory) },
       env: { ...env, transport: withWan(transport) },
       data,
       runtime: `${parts.name}, ${sqlite.name}`,

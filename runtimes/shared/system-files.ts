@@ -1,10 +1,13 @@
+import { createHash } from "node:crypto";
 import {
   closeSync,
   constants,
+  createReadStream,
   existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -12,6 +15,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { chmod, copyFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Files, LockedError } from "../../src/env/files.ts";
 import { type SqliteDatabase, type SqliteDriver, SqliteError } from "../../src/env/sqlite.ts";
@@ -32,6 +36,15 @@ export function createSystemFiles(driver: SqliteDriver): Files {
     read: readIfThere,
     write: writeDurably,
     openMark,
+    list: (path) => (existsSync(path) ? readdirSync(path).sort() : []),
+    sync: syncFile,
+    sha256: sha256Of,
+    copy: async (from, to) => {
+      await copyFile(from, to, constants.COPYFILE_EXCL);
+      await chmod(to, OWNER_FILE);
+      syncFile(to);
+      syncDirectory(dirname(to));
+    },
     rename: (from, to) => {
       renameSync(from, to);
       syncDirectory(dirname(to));
@@ -74,6 +87,21 @@ function openMark(path: string): { write(bytes: Uint8Array): void; close(): void
     },
     close: () => closeSync(file),
   };
+}
+
+function syncFile(path: string): void {
+  const file = openSync(path, "r+");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
+  return hash.digest("hex");
 }
 
 /** A new name is durable only when its directory is. */

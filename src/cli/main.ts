@@ -1,5 +1,6 @@
 /** The program `gyre`: finds the command, runs it, turns what it throws into a sentence on stderr and an exit code. */
 import { ConfigError } from "../config.ts";
+import { backupCommand } from "./backup.ts";
 import type { Command } from "./command.ts";
 import { completionsCommand } from "./completions.ts";
 import { explainClientError } from "./connection.ts";
@@ -13,8 +14,10 @@ import { importCommand } from "./import.ts";
 import { listCommand } from "./list.ts";
 import type { Platform } from "./platform.ts";
 import { putCommand } from "./put.ts";
+import { restoreCommand } from "./restore.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
+import { verifyCommand } from "./verify.ts";
 
 function makeCommands(platform: Platform): readonly Command[] {
   const commands: Command[] = [
@@ -28,6 +31,9 @@ function makeCommands(platform: Platform): readonly Command[] {
     explainCommand(platform),
     importCommand(platform),
     exportCommand(platform),
+    verifyCommand(platform),
+    backupCommand(platform),
+    restoreCommand(platform),
     completionsCommand(platform, () => commands),
   ];
   return commands;

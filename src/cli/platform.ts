@@ -1,5 +1,6 @@
 /** The world as the command line sees it. Implemented once for all runtimes by runtimes/shared/platform.ts; faked in tests. */
 import type { ServeConfig } from "../config.ts";
+import type { DataWorld } from "../data-tools.ts";
 import type { Clock } from "../env/clock.ts";
 import type { Random } from "../env/random.ts";
 
@@ -89,6 +90,8 @@ export interface Platform {
   /** Ends the process at once: the last resort when a stop hangs. */
   exitNow(code: number): never;
   startNode(config: ServeConfig): Promise<RunningNode>;
+  /** For commands that look into data directories. */
+  openDataWorld(): Promise<DataWorld>;
   /** A child that stops by itself when this process is gone. @throws Error when the runtime is not installed. */
   spawnGyre(options: SpawnOptions): Promise<ChildNode>;
   isPortFree(host: string, port: number): Promise<boolean>;

@@ -14,10 +14,12 @@ import { decodeLayout, encodeLayout, layoutHash } from "./layout-codec.ts";
 import { PeerError } from "./peer-channel.ts";
 import { BadMessageError } from "./wire-read.ts";
 
-const DOCUMENT = "layout/document";
+/** The newest document this node knows. */
+export const DOCUMENT = "layout/document";
 const FROZEN = "layout/frozen";
 const ABSTAINS = "layout/abstains";
-const RECOVERING = "layout/recovering";
+/** Present while this node may not act by the layout it has. */
+export const RECOVERING = "layout/recovering";
 
 /** A document with what is needed to name it as a parent and to send it on. */
 export interface AdoptedLayout {

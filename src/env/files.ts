@@ -1,4 +1,4 @@
-/** The few file operations that a data directory needs. Synchronous: they run at start and stop only. */
+/** The few file operations that a data directory needs. Synchronous where they run at start and stop only. */
 export interface Files {
   /** Creates the directory (0700) with its parents if it is missing. @throws Error with the path and the reason. */
   makeDirectory(path: string): void;
@@ -14,6 +14,14 @@ export interface Files {
    * cut may leave an older or a torn one. Made (0600) if it is missing.
    */
   openMark(path: string): { write(bytes: Uint8Array): void; close(): void };
+  /** Names in a directory, sorted; none when there is no such directory. */
+  list(path: string): string[];
+  /** Makes the bytes of a file durable. */
+  sync(path: string): void;
+  /** Hex SHA-256 of a file of any size, without holding up the process. */
+  sha256(path: string): Promise<string>;
+  /** A durable copy (0600) of a file of any size, without holding up the process. */
+  copy(from: string, to: string): Promise<void>;
   rename(from: string, to: string): void;
   remove(path: string): void;
   /**

@@ -13,6 +13,12 @@ export interface SqliteStatement {
 export interface SqliteDatabase {
   exec(sql: string): void;
   prepare(sql: string): SqliteStatement;
+  /**
+   * Makes a consistent copy of the database, log included, at a path where nothing is. The connection may be used while it
+   * runs, but not closed. In slices where the driver can (better-sqlite3, node:sqlite); bun:sqlite holds up the process until
+   * it is done. REQUIRES no open transaction. @throws SqliteError; what is at the path is then of no use.
+   */
+  backupTo(path: string): Promise<void>;
   close(): void;
 }
 
@@ -29,6 +35,9 @@ export class SqliteError extends Error {
 export interface SqliteDriver {
   /** Such as `better-sqlite3 13.2.0, SQLite 3.53.4`. */
   readonly name: string;
-  /** @throws SqliteError. All statements of the database throw SqliteError too. */
-  open(path: string): SqliteDatabase;
+  /**
+   * Makes the file if there is none. `readOnly` leaves the database and its log as they are, and wants the file to be there.
+   * @throws SqliteError. All statements of the database throw SqliteError too.
+   */
+  open(path: string, options?: { readonly readOnly: boolean }): SqliteDatabase;
 }

@@ -4,6 +4,7 @@
  */
 import { Hono } from "hono";
 import { bytesToHex } from "../core/bytes.ts";
+import { BackupRoutes } from "./backup-routes.ts";
 import { batchRoute } from "./batch-routes.ts";
 import { answerProblem, answerThrown, type Call, type RequestInfo } from "./call.ts";
 import { ClusterRoutes } from "./cluster-routes.ts";
@@ -50,6 +51,7 @@ export function createApp(deps: HttpDeps): HttpApp {
     ...new NamespaceRoutes(parts).routes(),
     ...new ClusterRoutes(parts).routes(),
     ...new OpsRoutes(parts).routes(),
+    ...new BackupRoutes(parts).routes(),
   ];
   const hono = createRouter(routes);
 

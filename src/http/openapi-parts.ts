@@ -258,6 +258,7 @@ export const SCHEMAS: Json = {
     },
     ["clusterId", "layout", "nodes"],
   ),
+  Backup: object({ path: string, rows: integer, files: arrayOf(object({ name: string })) }),
   Ring: object({
     version: integer,
     partitions: integer,

@@ -255,6 +255,15 @@ function opsPaths(): Json {
     }),
   });
   return {
+    "/v1/backups": {
+      post: operation({
+        id: "makeBackup",
+        tag: "Operations",
+        summary: "Back up this node on its own disk",
+        answers: { 201: answered("Where it is, and its manifest.", json("Backup")) },
+        problems: [400, 403, 404, 503],
+      }),
+    },
     "/livez": read("livez", "The process answers", "text/plain", [400, 403]),
     "/readyz": read("readyz", "The node would serve a request well", "text/plain", [400, 403, 503]),
     "/metrics": read("metrics", "Prometheus metrics", "text/plain", [400, 403]),

@@ -1,3 +1,4 @@
+import type { Hasher } from "../core/hasher.ts";
 import type { Clock } from "../env/clock.ts";
 import type { Files } from "../env/files.ts";
 import type { Logger } from "../env/logger.ts";
@@ -13,4 +14,7 @@ export interface DataDirectoryOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly durability: Durability;
+  readonly hasher: Hasher;
+  /** Where `backup` puts its directories; `backups` in the data directory when it is not given. */
+  readonly backupDirectory?: string;
 }

@@ -3,12 +3,14 @@ import type { ClusterId, NodeId } from "../core/ids.ts";
 import type { Disk } from "../env/disk.ts";
 import { type Files, LockedError } from "../env/files.ts";
 import type { Random } from "../env/random.ts";
+import { makeBackup } from "./backup.ts";
 import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts";
 import type { DataDirectoryOptions } from "./data-directory-options.ts";
 import { DatabaseFile, type OpenedDatabase } from "./database-file.ts";
 import { HighWater } from "./high-water.ts";
 import type { DatabaseState, Identity } from "./identity.ts";
 import { IdentityFile } from "./identity-file.ts";
+import type { Manifest } from "./manifest.ts";
 import { ACTOR_META, IN_DOUBT_META, NODE_META } from "./meta-names.ts";
 import type { Durability } from "./schema.ts";
 import type { SqliteDisk } from "./sqlite-disk.ts";
@@ -26,8 +28,17 @@ export interface DataDirectory {
   readonly forgotten: boolean;
   /** The secret of a node that was given none: 32 random bytes, made on the first call and kept (0600). */
   ownSecret(): Uint8Array;
+  /**
+   * A backup of the open database in a new directory below `backups`. One at a time. @throws DataDirectoryError
+   */
+  backup(version: string): Promise<BackedUp>;
   /** Closes the disk, if the store has not, and gives up the lock. A second call does nothing. */
   close(): void;
+}
+
+export interface BackedUp {
+  readonly path: string;
+  readonly manifest: Manifest;
 }
 
 const SECRET_BYTES = 32;
@@ -64,6 +75,7 @@ function openLocked(options: DataDirectoryOptions, lock: { release(): void }): D
     file.save(database === "ready" ? { database, boots: file.identity.boots + 1 } : { database }),
   );
   let closed = false;
+  let backingUp = false;
   return {
     nodeId: file.identity.nodeId,
     get clusterId() {
@@ -74,6 +86,26 @@ function openLocked(options: DataDirectoryOptions, lock: { release(): void }): D
     incarnation: file.identity.boots,
     forgotten: mayHaveForgotten(state),
     ownSecret: () => ownSecret(files, random, `${path}/secret`),
+    backup: async (version) => {
+      if (backingUp) throw new DataDirectoryError("Cannot back up now: a backup is being made");
+      backingUp = true;
+      try {
+        const { clock } = options;
+        const nowMs = clock.wallMs();
+        const pause = (): Promise<void> => new Promise((resolve) => clock.endOfTurn(resolve));
+        const source = { backupTo: (copy: string) => copyBetweenTurns(disk, copy, pause) };
+        const target = `${options.backupDirectory ?? `${path}/backups`}/backup-${Math.floor(nowMs)}`;
+        const { nodeId, clusterId, boots } = file.identity;
+        const manifest = await makeBackup({
+          ...{ files, driver: options.driver, hasher: options.hasher, version, nowMs, target },
+          ...{ nodeId, clusterId, boots, source, secretFrom: null },
+          onProgress: pause,
+        });
+        return { path: target, manifest };
+      } finally {
+        backingUp = false;
+      }
+    },
     close: () => {
       if (closed) return;
       closed = true;
@@ -144,6 +176,19 @@ function prepareDisk(
   // A power cut may also have undone commits that were answered: no dot in them may be minted again.
   if (forgotten || (durability === "process" && disk.uncleanStop)) disk.deleteMeta(ACTOR_META);
   disk.commit();
+}
+
+/** The writes of the present turn have to be committed before a copy can begin. */
+async function copyBetweenTurns(
+  disk: SqliteDisk,
+  path: string,
+  pause: () => Promise<void>,
+): Promise<void> {
+  for (;;) {
+    const copying = disk.backupTo(path);
+    if (copying !== null) return copying;
+    await pause();
+  }
 }
 
 function ownSecret(files: Files, random: Random, file: string): Uint8Array {

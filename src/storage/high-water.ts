@@ -15,7 +15,7 @@ export class HighWater {
   readonly #view = new DataView(this.#bytes.buffer);
 
   constructor(files: Files, path: string) {
-    this.found = decode(files.read(path));
+    this.found = decodeHighWater(files.read(path));
     this.#mark = files.openMark(path);
   }
 
@@ -33,7 +33,8 @@ export class HighWater {
   }
 }
 
-function decode(bytes: Uint8Array | undefined): number {
+/** 0 for none, and for one that is not whole. */
+export function decodeHighWater(bytes: Uint8Array | undefined): number {
   if (bytes === undefined || bytes.length !== MARK_BYTES) return 0;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const high = view.getUint32(0);

@@ -1,4 +1,5 @@
 import { type NodeId, parseNodeId } from "../core/ids.ts";
+import type { Files } from "../env/files.ts";
 import { attempt, DataDirectoryError } from "./data-directory-error.ts";
 import type { DataDirectoryOptions } from "./data-directory-options.ts";
 import { decodeIdentity, encodeIdentity, type Identity } from "./identity.ts";
@@ -8,7 +9,7 @@ type Options = Pick<DataDirectoryOptions, "path" | "files" | "random" | "clock" 
 export const IDENTITY_FILES = ["identity.json", "identity.copy.json"] as const;
 
 /** One of the two files as it was found. */
-type Found =
+export type FoundIdentity =
   | { readonly state: "whole"; readonly identity: Identity }
   | { readonly state: "missing" }
   | { readonly state: "damaged"; readonly reason: string };
@@ -24,10 +25,9 @@ export class IdentityFile {
 
   constructor(options: Options) {
     this.#options = options;
-    const [first, copy] = IDENTITY_FILES.map((name) => this.#find(`${options.path}/${name}`)) as [
-      Found,
-      Found,
-    ];
+    const [first, copy] = IDENTITY_FILES.map((name) =>
+      findIdentity(options.files, `${options.path}/${name}`),
+    ) as [FoundIdentity, FoundIdentity];
     if (first.state === "missing" && copy.state === "missing") {
       this.#identity = this.#makeNew();
     } else {
@@ -52,19 +52,7 @@ export class IdentityFile {
     }
   }
 
-  #find(file: string): Found {
-    const bytes = attempt(`read ${file}`, "Make it readable for this user.", () =>
-      this.#options.files.read(file),
-    );
-    if (bytes === undefined) return { state: "missing" };
-    try {
-      return { state: "whole", identity: decodeIdentity(bytes) };
-    } catch (error) {
-      return { state: "damaged", reason: error instanceof Error ? error.message : String(error) };
-    }
-  }
-
-  #choose(first: Found, copy: Found): Identity {
+  #choose(first: FoundIdentity, copy: FoundIdentity): Identity {
     const { path, logger } = this.#options;
     if (first.state === "whole") {
       if (copy.state !== "whole") {
@@ -103,6 +91,17 @@ export class IdentityFile {
     };
     this.save({});
     return this.#identity;
+  }
+}
+
+/** What one of the files says. @throws DataDirectoryError when it cannot be read */
+export function findIdentity(files: Files, file: string): FoundIdentity {
+  const bytes = attempt(`read ${file}`, "Make it readable for this user.", () => files.read(file));
+  if (bytes === undefined) return { state: "missing" };
+  try {
+    return { state: "whole", identity: decodeIdentity(bytes) };
+  } catch (error) {
+    return { state: "damaged", reason: error instanceof Error ? error.message : String(error) };
   }
 }
 

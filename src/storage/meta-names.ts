@@ -11,3 +11,8 @@ export const NODE_META = "node-id";
  * it look whole; replication ends the doubt and removes it (replication/doubt.ts).
  */
 export const IN_DOUBT_META = "in-doubt";
+/**
+ * Present from the restore of a backup until replication has put every row of it on the shelf `restored`: until then none of
+ * them may be served or merged, since a delete may have been reaped since the backup (replication/restored.ts).
+ */
+export const RESTORED_META = "restored";

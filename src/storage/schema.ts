@@ -5,7 +5,7 @@ import { type SqliteDatabase, SqliteError } from "../env/sqlite.ts";
 export type Durability = "power" | "process";
 
 /** "GYRE" in ASCII: tells our files from anyone else's. */
-const APPLICATION_ID = 0x4759_5245;
+export const APPLICATION_ID = 0x4759_5245;
 
 /** Pages of this many bytes: a commit of one small row writes one page, and file systems move the same unit. */
 const PAGE_BYTES = 4096;
@@ -61,7 +61,7 @@ const MIGRATIONS: readonly string[] = [
    INSERT INTO counter VALUES (0, 0, 0, 0, 1);`,
 ];
 
-const SCHEMA_VERSION = MIGRATIONS.length;
+export const SCHEMA_VERSION = MIGRATIONS.length;
 const TABLES: readonly string[] = ["record", "aside", "meta", "counter"];
 
 /** The database was written by a newer Gyre: it is whole, and this program must not touch it. */

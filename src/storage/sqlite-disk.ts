@@ -10,9 +10,11 @@ import {
   type PlaceScan,
 } from "../env/disk.ts";
 import { type SqliteDatabase, type SqliteDriver, SqliteError } from "../env/sqlite.ts";
-import { LOCAL_BYTES, packHead, unpackHead } from "./row-bytes.ts";
+import { holdRestoredApart, RestoredTables } from "./restored-tables.ts";
+import { packHead, unpackHead } from "./row-bytes.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
 import { SqliteAside } from "./sqlite-aside.ts";
+import { type Counters, countRecords, isSound } from "./sqlite-count.ts";
 import { scanKeys, scanPlaces } from "./sqlite-scan.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
@@ -52,6 +54,7 @@ export function openSqliteDisk(
     );
     assertSqliteVersion(version);
     migrate(database, options.expectData ?? false);
+    holdRestoredApart(database);
     return new SqliteDisk(database, options, version);
   } catch (error) {
     database.close();
@@ -71,6 +74,7 @@ export class SqliteDisk implements Disk {
   readonly #onCorruption: ((error: SqliteError) => void) | undefined;
   readonly #statements: Statements;
   readonly #aside: SqliteAside;
+  readonly #restored: RestoredTables;
 
   // As of the last commit.
   #committed: Counters;
@@ -93,6 +97,7 @@ export class SqliteDisk implements Disk {
     this.#onCorruption = options.onCorruption;
     this.#statements = prepareStatements(database);
     this.#aside = new SqliteAside(this.#statements);
+    this.#restored = new RestoredTables(database);
     this.sqliteVersion = sqliteVersion;
     const row = this.#statements.readCounter.get();
     if (row === undefined) throw new SqliteError("corrupt", "the counter row is missing");
@@ -100,13 +105,12 @@ export class SqliteDisk implements Disk {
     this.#bytes = row["bytes"] as number;
     this.#sequence = row["sequence"] as number;
     this.#clean = row["clean"] === 1;
-    this.#committed = {
-      rows: this.#rows,
-      bytes: this.#bytes,
-      sequence: this.#sequence,
-      clean: this.#clean,
-    };
+    this.#committed = this.#counters(this.#clean);
     this.uncleanStop = !this.#clean;
+  }
+
+  #counters(clean: boolean): Counters {
+    return { rows: this.#rows, bytes: this.#bytes, sequence: this.#sequence, clean };
   }
 
   begin(full = false): void {
@@ -126,12 +130,7 @@ export class SqliteDisk implements Disk {
       throw this.#failedWrite(error);
     }
     const newer = this.#sequence > this.#committed.sequence;
-    this.#committed = {
-      rows: this.#rows,
-      bytes: this.#bytes,
-      sequence: this.#sequence,
-      clean: false,
-    };
+    this.#committed = this.#counters(false);
     this.#clean = false;
     this.#aside.committed();
     this.#logPages += this.#openPages + 1;
@@ -234,6 +233,19 @@ export class SqliteDisk implements Disk {
     return this.#aside.usage();
   }
 
+  restored(limit: number): AsideRow[] {
+    return this.#restored.next(limit);
+  }
+
+  deleteRestored(row: Pick<AsideRow, "shelf" | "namespace" | "key">): void {
+    try {
+      this.#restored.delete(row);
+      this.#openPages++;
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
+  }
+
   usage(): { readonly rows: number; readonly bytes: number } {
     return { rows: this.#rows, bytes: this.#bytes };
   }
@@ -273,21 +285,20 @@ export class SqliteDisk implements Disk {
    * counted anew. Reads all of it. REQUIRES no open transaction.
    */
   verify(): boolean {
-    const check = this.#database.prepare("PRAGMA quick_check(1)").get();
-    if (check?.["quick_check"] !== "ok") return false;
-    const count = this.#database
-      .prepare(
-        `SELECT count(*) AS rows, ifnull(sum(length(head) - ${LOCAL_BYTES} + length(body)), 0) AS bytes,
-           max(ifnull(max(sequence), 0), (SELECT ifnull(max(sequence), 0) FROM aside)) AS sequence FROM record`,
-      )
-      .get();
+    if (!isSound(this.#database)) return false;
+    const { rows, bytes, sequence } = countRecords(this.#database);
     this.#aside.count();
     this.begin(true);
-    this.#rows = count?.["rows"] as number;
-    this.#bytes = count?.["bytes"] as number;
-    this.#sequence = Math.max(this.#sequence, count?.["sequence"] as number);
+    this.#rows = rows;
+    this.#bytes = bytes;
+    this.#sequence = Math.max(this.#sequence, sequence);
     this.commit();
     return true;
+  }
+
+  /** See SqliteDatabase.backupTo. Null while a transaction is open: ask again when it has ended. */
+  backupTo(path: string): Promise<void> | null {
+    return this.#inTransaction ? null : this.#database.backupTo(path);
   }
 
   get maintenanceDue(): boolean {
@@ -358,11 +369,4 @@ export class SqliteDisk implements Disk {
     if (error.kind === "corrupt" || error.kind === "not-a-database") this.#onCorruption?.(error);
     return error;
   }
-}
-
-interface Counters {
-  readonly rows: number;
-  readonly bytes: number;
-  readonly sequence: number;
-  readonly clean: boolean;
 }

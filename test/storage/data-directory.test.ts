@@ -371,6 +371,7 @@ describe("a database that has lost its newest commits", () => {
         const database = driver.open(name);
         return {
           exec: (sql) => database.exec(sql),
+          backupTo: (file) => database.backupTo(file),
           close: () => database.close(),
           prepare: (sql) => {
             const statement = database.prepare(sql);

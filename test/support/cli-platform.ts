@@ -95,6 +95,7 @@ export function createFakePlatform(): FakePlatform {
       throw new Error(`exitNow(${code})`);
     },
     startNode: () => Promise.reject(new Error("no node here")),
+    openDataWorld: () => Promise.reject(new Error("no data directories here")),
     spawnGyre: () => Promise.reject(new Error("no processes here")),
     isPortFree: () => Promise.resolve(true),
     stored,

@@ -2,7 +2,10 @@ import { createSystemFiles } from "../../runtimes/shared/system-files.ts";
 import { createSystemRandom } from "../../runtimes/shared/system-random.ts";
 import type { SqliteDriver } from "../../src/env/sqlite.ts";
 import { type DataDirectory, openDataDirectory } from "../../src/storage/data-directory.ts";
+import { createTestHasher } from "./hasher.ts";
 import { recordingLogger, TurnClock } from "./store-bench.ts";
+
+const hasher = await createTestHasher();
 
 export interface OpenedDirectory extends DataDirectory {
   readonly logger: ReturnType<typeof recordingLogger>;
@@ -20,9 +23,13 @@ export function openTestDirectory(
     files: createSystemFiles(driver),
     driver,
     random: createSystemRandom(),
-    clock: new TurnClock(),
+    // Backups let turns pass; they are real ones here.
+    clock: Object.assign(new TurnClock(), {
+      endOfTurn: (act: () => void) => void setImmediate(act),
+    }),
     logger,
     durability,
+    hasher,
   });
   return Object.assign(Object.create(directory), { logger }) as OpenedDirectory;
 }

@@ -69,6 +69,7 @@ export interface WorldOptions {
   readonly url?: string;
   readonly corsOrigins?: readonly string[];
   readonly durability?: "power" | "process";
+  readonly backup?: () => Promise<{ readonly path: string; readonly manifest: object }>;
 }
 
 export async function createHttpWorld(options: WorldOptions = {}): Promise<HttpWorld> {
@@ -154,7 +155,7 @@ export async function createHttpWorld(options: WorldOptions = {}): Promise<HttpW
     }),
     ready: () => world.readiness,
     counters: [() => world.metrics],
-    backup: null,
+    backup: options.backup ?? null,
     refreshLayout: () => {
       world.refreshes++;
       world.onRefresh();
