@@ -110,6 +110,13 @@ export interface Disk {
   scanAside(shelf: string, after: PlaceCursor | null, limit: number): AsideRow[];
   /** By shelf, exact, O(1) after opening; a shelf without rows is not in it. */
   asideUsage(): ReadonlyMap<string, AsideUsage>;
+  /**
+   * Rows of a restored backup that nobody has taken yet, at most `limit`; `shelf` is "" for what was a row of the node's own.
+   * They are not among the rows, nor aside, from the first open after the restore on. [] when there are no more.
+   */
+  restored(limit: number): AsideRow[];
+  /** REQUIRES an open transaction. */
+  deleteRestored(row: Pick<AsideRow, "shelf" | "namespace" | "key">): void;
   /** Number of rows and the bytes of heads and bodies, exact, O(1) after opening; without what is kept aside. */
   usage(): { readonly rows: number; readonly bytes: number };
   /** The highest sequence ever committed, 0 for a new database. */

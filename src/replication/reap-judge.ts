@@ -5,7 +5,7 @@ import { isReapable, mayReturn, type ReapAnswer } from "../core/reap.ts";
 import type { Replication } from "./context.ts";
 import type { QuietWatch } from "./quiet-watch.ts";
 import type { ReapItem } from "./reap-messages.ts";
-import { QUARANTINE_SHELF } from "./restored-shelves.ts";
+import { QUARANTINE_SHELF } from "../storage/shelves.ts";
 import { routeOf } from "./route.ts";
 
 export interface Judge {

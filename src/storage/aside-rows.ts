@@ -86,7 +86,7 @@ export class AsideRows {
   ofKey(key: Key): readonly AsideFound[] {
     // Nearly always nothing is aside: then no read of a key pays for the question.
     if (this.#disk.asideUsage().size === 0) return NOTHING;
-    return this.#disk.asides(key.namespace, key.bytes).map((row) => this.#found(row, key));
+    return this.#disk.asides(key.namespace, key.bytes).map((row) => this.found(row, key));
   }
 
   scan(
@@ -100,10 +100,11 @@ export class AsideRows {
       last === undefined || rows.length < limit
         ? null
         : { place: last.place, namespace: last.namespace, keyBytes: last.key };
-    return { rows: rows.map((row) => this.#found(row, null)), next };
+    return { rows: rows.map((row) => this.found(row, null)), next };
   }
 
-  #found(row: AsideRow, known: Key | null): AsideFound {
+  /** A row as it was read: not to be trusted before it was looked at. */
+  found(row: AsideRow, known: Key | null): AsideFound {
     const { shelf, sequence, minted, note } = row;
     if (this.#checksum.matches(row)) {
       try {

@@ -176,6 +176,10 @@ export interface RecordStore {
   watchRows(watcher: RowWatcher): void;
   /** Told of each row that is set aside or dropped from there, before it is durable. */
   watchAsides(watcher: (name: RowName) => void): void;
+  /** Rows of a restored backup still wait to be put on the shelf `restored`, where `asides` and `scanAside` find them. */
+  readonly isRestoring: boolean;
+  /** Puts at most `limit` of them there, in the turn's transaction. @throws DiskFullError */
+  shelveRestored(limit: number): void;
   usage(): { readonly rows: number; readonly bytes: number };
   /** Small durable values; `set` and `delete` are committed (FULL) before they return. */
   readonly meta: MetaStore;

@@ -233,9 +233,7 @@ export class SqliteDisk implements Disk {
     return this.#aside.usage();
   }
 
-  restored(limit: number): AsideRow[] {
-    return this.#restored.next(limit);
-  }
+  restored: Disk["restored"] = (limit) => this.#restored.next(limit);
 
   deleteRestored(row: Pick<AsideRow, "shelf" | "namespace" | "key">): void {
     try {

@@ -23,6 +23,7 @@ import type {
   ScanRequest,
   StoredRecord,
 } from "./record-store.ts";
+import { RestoredRows } from "./restored-rows.ts";
 import { RowChanges } from "./row-changes.ts";
 import { digestToBytes, type RowDigest, RowDigester } from "./row-digest.ts";
 import { type FoundRecord, type ReplacedRow, RowReader } from "./row-reader.ts";
@@ -50,6 +51,7 @@ export class Store implements RecordStore {
   readonly #turn: Turn;
   readonly #epochs: EpochLease;
   readonly #asides: AsideRows;
+  readonly #restored: RestoredRows;
   readonly #digester: RowDigester;
   readonly #changes = new RowChanges();
   /** The key that was read last, if it was absent: a put of a new key need not look for it again. */
@@ -94,6 +96,7 @@ export class Store implements RecordStore {
       },
     });
     this.#asides = new AsideRows(options, this.#checksum, this.#turn);
+    this.#restored = new RestoredRows(options, this.#asides, this.#turn);
     this.meta = this.#makeMeta();
     this.actorId = this.#openActor(options.random);
   }
@@ -237,6 +240,12 @@ export class Store implements RecordStore {
   }
 
   watchAsides: RecordStore["watchAsides"] = (watcher) => this.#asides.watch(watcher);
+
+  get isRestoring(): boolean {
+    return this.#restored.isRestoring;
+  }
+
+  shelveRestored: RecordStore["shelveRestored"] = (limit) => this.#restored.shelve(limit);
 
   takeEpoch(): number {
     if (this.#epochs.exhausted) {

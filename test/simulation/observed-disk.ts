@@ -52,6 +52,8 @@ export function observedDisk(
     asides: (namespace, key) => disk.asides(namespace, key),
     scanAside: (shelf, after, limit) => disk.scanAside(shelf, after, limit),
     asideUsage: () => disk.asideUsage(),
+    restored: (limit) => disk.restored(limit),
+    deleteRestored: (row) => disk.deleteRestored(row),
     usage: () => disk.usage(),
     lastSequence: () => disk.lastSequence(),
     getMeta: (name) => disk.getMeta(name),

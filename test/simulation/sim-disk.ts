@@ -8,7 +8,10 @@ import {
   type DiskScan,
   type PlaceScan,
 } from "../../src/env/disk.ts";
+import { RESTORED_META } from "../../src/storage/meta-names.ts";
+import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { comparePlaces, cursorOf, SimAside } from "./sim-aside.ts";
+import { SimRestored } from "./sim-restored.ts";
 
 /** What a process sees of the platter: the Disk port, and how the last process left it. */
 export interface SimDiskHandle extends Disk {
@@ -58,6 +61,7 @@ export class SimDisk {
   /** Keys by namespace, in byte order. */
   #keys = new Map<number, Uint8Array[]>();
   readonly #aside = new SimAside();
+  readonly #restored = new SimRestored();
   #meta = new Map<string, Uint8Array>();
   #bytes = 0;
   #sequence = 0;
@@ -77,6 +81,7 @@ export class SimDisk {
   /** A process opens the disk. @throws Error while another handle is open. */
   open(): SimDiskHandle {
     if (this.#handle !== null) throw new Error("Cannot open a simulated disk twice: it is locked");
+    if (this.#meta.get(RESTORED_META)?.[0] === RESTORED_MARK) this.#holdApart();
     const handle = this.#makeHandle(!this.#clean);
     this.#handle = handle;
     return handle;
@@ -151,11 +156,22 @@ export class SimDisk {
     this.#rows = new Map();
     this.#keys = new Map();
     this.#aside.lose();
+    this.#restored.lose();
     this.#meta = new Map();
     this.#bytes = 0;
     this.#sequence = 0;
     this.#clean = true;
     this.#unsynced = [];
+  }
+
+  /** As restored-tables.ts does. */
+  #holdApart(): void {
+    this.#restored.hold(this.rows(), this.#aside.rows());
+    this.#rows = new Map();
+    this.#keys = new Map();
+    this.#aside.lose();
+    this.#bytes = 0;
+    this.#meta.set(RESTORED_META, new Uint8Array([RESTORED_MARK + 1]));
   }
 
   /** Every row, those of an open transaction included, in no particular order, for the checkers. */
@@ -243,6 +259,15 @@ export class SimDisk {
         return this.#aside.scan(shelf, after, limit);
       },
       asideUsage: () => this.#aside.usage(),
+      restored: (limit) => {
+        mine();
+        return this.#restored.next(limit);
+      },
+      deleteRestored: (row) => {
+        mine();
+        this.#requireOpen();
+        this.#restored.delete(row);
+      },
       usage: () => ({ rows: this.#rows.size, bytes: this.#bytes }),
       lastSequence: () => this.#undo?.sequence ?? this.#sequence,
       getMeta: (name) => {
@@ -282,6 +307,7 @@ export class SimDisk {
     const { full } = this.#undo;
     this.#undo = null;
     this.#aside.committed();
+    this.#restored.committed();
     this.#clean = false;
     if (!this.#lazy) return;
     if (full) this.#unsynced = [];
@@ -307,6 +333,7 @@ export class SimDisk {
       else this.#meta.set(name, value);
     }
     this.#aside.rolledBack();
+    this.#restored.rolledBack();
     this.#bytes = undo.bytes;
     this.#sequence = undo.sequence;
     this.#undo = null;
