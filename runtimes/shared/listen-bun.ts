@@ -8,6 +8,7 @@ import {
   problem,
   urlOf,
 } from "./listener.ts";
+import { createResponder } from "./respond-bun.ts";
 
 /** What is used of Bun, written down so that this file compiles without Bun's types. */
 interface BunServer {
@@ -47,7 +48,8 @@ export function listenPeer(options: PeerListenOptions): Promise<Listener> {
 /** The listener for clients. Bun does not show the raw request target. */
 export function listenClient(options: ClientListenOptions): Promise<Listener> {
   const bytesMax = options.bodyBytesMax + LIMIT_ROOM_BYTES;
-  return serve(options.host, options.port, bytesMax, (request) => options.fetch(request, {}));
+  const info = { respond: createResponder() };
+  return serve(options.host, options.port, bytesMax, (request) => options.fetch(request, info));
 }
 
 function serve(

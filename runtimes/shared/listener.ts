@@ -22,12 +22,18 @@ export interface PeerListenOptions {
 /**
  * `rawTarget` is the request target as it was on the wire, where the runtime shows it: its URL has lost dot segments.
  * `wireHeaders` are the header fields by lower-case name, where the runtime has parsed them into an object anyway.
+ * `respond` makes an answer, where the runtime has a faster way than `new Response` with a plain object of headers.
  */
 export type ClientFetch = (
   request: Request,
   info: {
     readonly rawTarget?: string;
     readonly wireHeaders?: Readonly<Record<string, string | readonly string[] | undefined>>;
+    readonly respond?: (
+      status: number,
+      headers: Record<string, string>,
+      body: string | Uint8Array | null,
+    ) => Response;
   },
 ) => Promise<Response> | Response;
 

@@ -6,7 +6,13 @@ import { Hono } from "hono";
 import { bytesToHex } from "../core/bytes.ts";
 import { BackupRoutes } from "./backup-routes.ts";
 import { batchRoute } from "./batch-routes.ts";
-import { answerProblem, answerThrown, type Call, type RequestInfo } from "./call.ts";
+import {
+  answerProblem,
+  answerThrown,
+  type Call,
+  type RequestInfo,
+  respondPlainly,
+} from "./call.ts";
 import { ClusterRoutes } from "./cluster-routes.ts";
 import type { HttpDeps } from "./deps.ts";
 import { WireHeaderReader } from "./header-reader.ts";
@@ -114,6 +120,7 @@ function createCallOpener(deps: HttpDeps): CallOpener {
     const requestId = prefix + (count++).toString(36);
     const startedMs = env.clock.monotonicMs();
     const wire = info?.wireHeaders;
+    const respond = info?.respond ?? respondPlainly;
     const headers = wire === undefined ? request.headers : new WireHeaderReader(wire);
     try {
       const { url } = request;
@@ -130,12 +137,14 @@ function createCallOpener(deps: HttpDeps): CallOpener {
         query,
         requestId,
         startedMs,
+        respond,
         env,
         bodyTimeoutMs,
         cors,
       };
     } catch (error) {
-      const known = { request, method, headers, requestId, startedMs, env, bodyTimeoutMs };
+      const times = { requestId, startedMs, bodyTimeoutMs };
+      const known = { request, method, headers, respond, env, ...times };
       return answerThrown({ ...known, path: "/", query: "", cors: null }, error);
     }
   };

@@ -13,6 +13,24 @@ export interface RequestInfo {
   readonly rawTarget?: string;
   /** The request's header fields, where the adapter has them at hand in this form (Node). */
   readonly wireHeaders?: WireHeaders;
+  /** Makes the answers, where the runtime has a faster way than `new Response` with a plain object of headers (Bun). */
+  readonly respond?: Respond;
+}
+
+/** Names of headers are in lower case. */
+export type Respond = (
+  status: number,
+  headers: HeaderRecord,
+  body: string | Uint8Array | null,
+) => Response;
+
+/** What `respond` is where the adapter brings none. */
+export function respondPlainly(
+  status: number,
+  headers: HeaderRecord,
+  body: string | Uint8Array | null,
+): Response {
+  return new Response(body as Uint8Array<ArrayBuffer> | string | null, { status, headers });
 }
 
 /** One request on its way through http. */
@@ -26,6 +44,7 @@ export interface Call {
   readonly query: string;
   readonly requestId: string;
   readonly startedMs: number;
+  readonly respond: Respond;
   readonly env: Env;
   /** How long a large body may take to arrive. */
   readonly bodyTimeoutMs: number;
@@ -75,16 +94,14 @@ export function answer(
   headers: HeaderRecord,
   body: string | Uint8Array,
 ): Response {
-  if (call.method !== "HEAD") {
-    return new Response(body as Uint8Array<ArrayBuffer> | string, { status, headers });
-  }
+  if (call.method !== "HEAD") return call.respond(status, headers, body);
   const bytes = typeof body === "string" ? utf8Length(body) : body.length;
   headers["content-length"] = String(bytes);
-  return new Response(null, { status, headers });
+  return call.respond(status, headers, null);
 }
 
-export function answerEmpty(status: number, headers: HeaderRecord): Response {
-  return new Response(null, { status, headers });
+export function answerEmpty(call: Call, status: number, headers: HeaderRecord): Response {
+  return call.respond(status, headers, null);
 }
 
 export function answerJson(call: Call, status: number, value: unknown): Response {

@@ -168,7 +168,7 @@ export class KvRoutes {
     if (head.expires !== null) headers["gyre-expires"] = head.expires;
     if (call.cors !== null) Object.assign(headers, call.cors);
     const known = call.headers.get("if-none-match");
-    if (known !== null && matchesWeakly(known, head.etag)) return notModified(headers);
+    if (known !== null && matchesWeakly(known, head.etag)) return notModified(call, headers);
     return answer(call, 200, headers, value);
   }
 
@@ -188,7 +188,7 @@ export class KvRoutes {
     headers["etag"] = etag;
     headers["content-security-policy"] = VALUE_CSP;
     const known = call.headers.get("if-none-match");
-    if (known !== null && matchesWeakly(known, etag)) return notModified(headers);
+    if (known !== null && matchesWeakly(known, etag)) return notModified(call, headers);
     if (asJson) {
       headers["content-type"] = "application/json";
       const context = headers["gyre-context"] ?? null;
@@ -258,14 +258,14 @@ export class KvRoutes {
     }
     if (this.#deps.config.durability === "process") headers["gyre-durability"] = "process";
     if (call.cors !== null) Object.assign(headers, call.cors);
-    return answerEmpty(204, headers);
+    return answerEmpty(call, 204, headers);
   }
 }
 
 /** RFC 9110, section 15.4.5: the headers that a 200 would have, without those that describe a body. */
-function notModified(headers: HeaderRecord): Response {
+function notModified(call: Call, headers: HeaderRecord): Response {
   delete headers["content-type"];
-  return answerEmpty(304, headers);
+  return answerEmpty(call, 304, headers);
 }
 
 /** Multipart is what an Accept without JSON gets, also with none or with any type at all. */

@@ -110,7 +110,7 @@ export class NamespaceRoutes {
     if (!parsed.ok) throw badRequest(parsed.reason);
     switch (await this.#parts.deps.membership.deleteNamespace(name)) {
       case "deleted":
-        return answerEmpty(204, plainHeaders(call, null));
+        return answerEmpty(call, 204, plainHeaders(call, null));
       case "not-found":
         throw namespaceNotFound(name);
       case "is-default":
