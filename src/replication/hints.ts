@@ -2,6 +2,7 @@
 import type { HybridClock } from "../core/clock.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
+import { HINT_BYTES_MAX, HINT_DISK_PERCENT } from "../core/limits.ts";
 import { mintedAfterReplication } from "../core/mint.ts";
 import { mergeRecords, newestStamp } from "../core/record.ts";
 import type { CausalRecord } from "../core/version.ts";
@@ -9,6 +10,12 @@ import type { RecordStore } from "../storage/record-store.ts";
 import type { Counters } from "./counters.ts";
 import { decodeHintNote } from "./hint-note.ts";
 import { type HintUsage, hintFor, hintTargets, hintUsage, writeHint } from "./hint-rows.ts";
+
+/** Bytes of hints that a node keeps on a disk of so many bytes; 0 for one that does not tell. */
+export function hintBudget(diskBytes: number): number {
+  if (diskBytes <= 0) return HINT_BYTES_MAX;
+  return Math.min(HINT_BYTES_MAX, Math.floor((diskBytes * HINT_DISK_PERCENT) / 100));
+}
 
 export class Hints {
   readonly #store: RecordStore;

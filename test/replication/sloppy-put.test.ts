@@ -75,6 +75,19 @@ describe("a home that is away", () => {
   });
 });
 
+describe("hints for one target", () => {
+  test("are merged: what was written at the same time stands side by side", async () => {
+    const { world, a, b, c, f } = cluster();
+    world.leave(c);
+    world.also = (_from, to, kind) =>
+      kind === "write" && (to === a.id || to === b.id) ? "refuse" : "deliver";
+    done(await world.putAt(a, "k", "v"));
+    done(await world.putAt(b, "k", "w"));
+    await world.clock.run(world.clock.monotonicMs() + 100);
+    expect(valuesOf(world.hint(f, "k", c)?.record.siblings ?? [])).toEqual(["v", "w"]);
+  });
+});
+
 describe("a home that keeps silent", () => {
   test("gets a stand-in in addition after patience, and not before", async () => {
     const { world, a, b, c } = cluster();
@@ -86,6 +99,15 @@ describe("a home that keeps silent", () => {
     expect(done(await world.settle(put)).acks).toEqual({ primary: 1, fallback: 1, of: 3 });
     expect(sentHints(a)).toHaveLength(2);
     expect(world.clock.monotonicMs() - beforeMs).toBeLessThan(250);
+  });
+
+  test("that is known to be slow is given its time", async () => {
+    const { world, a, b, c } = cluster();
+    Object.assign(a.replication, { patienceMs: () => 400 });
+    world.also = (_from, to) => (to === b.id || to === c.id ? "silence" : "deliver");
+    const beforeMs = world.clock.monotonicMs();
+    done(await world.putAt(a, "k", "v"));
+    expect(world.clock.monotonicMs() - beforeMs).toBeGreaterThanOrEqual(400);
   });
 
   test("gets it also when the put is won without it", async () => {

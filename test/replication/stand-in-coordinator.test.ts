@@ -127,6 +127,18 @@ describe("the dots of a stand-in", () => {
     expect(valuesOf(hint?.record.siblings ?? [])).toEqual(["w"]);
   });
 
+  test("cover what the stand-in keeps for other homes: a blind put replaces it", async () => {
+    const { world, homes, a, b, f } = cluster();
+    world.leave(b);
+    const first = done(await world.putAt(a, "k", "v", { consistency: { count: 3 } }));
+    expect(world.hint(f, "k", b)).toBeDefined();
+    world.leave(...homes);
+    const second = done(await world.putAt(f, "k", "w"));
+    expect(second.liveSiblings).toBe(1);
+    expect(second.context?.entries).toContainEqual(first.dot);
+    expect(second.stamp).toBeGreaterThan(first.stamp);
+  });
+
   test("begin a new epoch when the row was handed over and forgotten", async () => {
     const { world, homes, f } = cluster();
     world.leave(...homes);
