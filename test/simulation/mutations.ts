@@ -63,15 +63,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "fan-out before the commit, the answer after it",
     file: "src/replication/put-path.ts",
-    find: 'const written = this.#write(seen, plan.requirement.needed);\n    if (written.status !== "written") return written;',
+    find: 'const written = this.#write(seen, plan, standsFor);\n    if (written.status !== "written") return written;',
     replace:
-      'const written = this.#write(seen, plan.requirement.needed);\n    if (written.status !== "written") return written;\n    const early = this.#spread(request, plan, written, deadlineMs);\n    early.catch(() => undefined);\n    await this.#r.store.whenDurable(written.sequence);\n    if (early !== undefined) return early;',
+      'const written = this.#write(seen, plan, standsFor);\n    if (written.status !== "written") return written;\n    const early = this.#spread(request, plan, written, standsFor, deadlineMs);\n    early.catch(() => undefined);\n    await this.#r.store.whenDurable(written.sequence);\n    if (early !== undefined) return early;',
   },
   {
     name: "reads before the commit",
     file: "src/replication/local-read.ts",
-    find: "if (r.store.isDurable(stored.sequence)) return answer;",
-    replace: "if (stored.sequence >= 0) return answer;",
+    find: "const answer: ReadAnswer = { record, counts: sure };\n  if (r.store.isDurable(sequence)) return answer;",
+    replace:
+      "const answer: ReadAnswer = { record, counts: sure };\n  if (sequence >= 0) return answer;",
   },
   {
     name: "a replica acknowledges before its commit",
@@ -89,16 +90,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a read that failed at a home counts",
     file: "src/replication/read-round.ts",
-    find: "#failed(node: NodeId, error: unknown): void {\n    this.#open--;\n    this.#tally.fail(node);",
+    find: "#failed(node: NodeId, error: unknown): void {\n    this.#open--;\n    if (this.#isCounted(node)) this.#tally.fail(node);",
     replace:
-      "#failed(node: NodeId, error: unknown): void {\n    this.#open--;\n    this.#tally.ack(node);",
+      "#failed(node: NodeId, error: unknown): void {\n    this.#open--;\n    if (this.#isCounted(node)) this.#tally.ack(node);",
   },
   {
     name: "a write that failed at a home counts",
     file: "src/replication/fan-out.ts",
-    find: "#failed(node: NodeId, awaited: boolean, error: unknown): void {\n",
+    find: "#failed(home: NodeId, awaited: boolean, error: unknown): void {\n",
     replace:
-      "#failed(node: NodeId, awaited: boolean, error: unknown): void {\n    this.#tally.ack(node);\n",
+      "#failed(home: NodeId, awaited: boolean, error: unknown): void {\n    this.#tally.ack(home);\n",
   },
   {
     name: "a majority is half",
