@@ -1,5 +1,6 @@
 import { utf8Decode } from "./bytes.ts";
 import { FormatError } from "./errors.ts";
+import { type ActorId, meetActorId } from "./ids.ts";
 
 /** Reads what ByteWriter wrote and refuses everything else: each method throws FormatError rather than read past the end. */
 export class ByteReader {
@@ -62,16 +63,40 @@ export class ByteReader {
     return view;
   }
 
-  /** A varint length, then UTF-8. @throws FormatError if it is above `maxBytes` or not valid UTF-8. */
-  text(maxBytes: number): string {
+  /** Sixteen bytes. */
+  actorId(): ActorId {
+    const from = this.#at;
+    if (this.remaining < 16) throw new FormatError(`Cannot read 16 bytes at ${from}: end of data`);
+    this.#at = from + 16;
+    return meetActorId(this.#bytes, from);
+  }
+
+  /**
+   * A varint length, then UTF-8. When it is `likely`, that very string is returned, without decoding.
+   * @throws FormatError if it is above `maxBytes` or not valid UTF-8.
+   */
+  text(maxBytes: number, likely = ""): string {
     const length = this.varint(maxBytes);
     if (length === 0) return "";
+    if (length === likely.length && this.#isNext(likely)) {
+      this.#at += length;
+      return likely;
+    }
     const bytes = this.bytes(length);
     try {
       return utf8Decode(bytes);
     } catch (cause) {
       throw new FormatError(`Cannot read text at ${this.#at - length}: not UTF-8`, { cause });
     }
+  }
+
+  /** False for whatever is not ASCII. */
+  #isNext(text: string): boolean {
+    for (let i = 0; i < text.length; i++) {
+      const byte = this.#bytes[this.#at + i];
+      if (byte === undefined || byte > 0x7f || byte !== text.charCodeAt(i)) return false;
+    }
+    return true;
   }
 
   /** @throws FormatError unless everything has been read. */

@@ -224,7 +224,7 @@ function readContext(reader: ByteReader): Context {
   const context: Dot[] = [];
   const count = reader.varint();
   for (let i = 0; i < count; i++) {
-    const actor = actorIdFromBytes(reader.bytes(ACTOR_BYTES));
+    const actor = reader.actorId();
     const epoch = reader.varint(EPOCH_MAX);
     context.push({ actor, epoch, counter: reader.varint(COUNTER_MAX) });
   }
@@ -253,7 +253,7 @@ function readSibling(
   if (flags > FLAGS_KNOWN) throw new FormatError(`Cannot decode record, unknown flags: ${flags}`);
   const writeQuorum = reader.varint(COPIES_MAX);
   const expiresAtMs = reader.varint(EXPIRES_AT_MAX_MS);
-  const contentType = reader.text(CONTENT_TYPE_BYTES_MAX);
+  const contentType = readContentType(reader);
   const metadata = reader.text(METADATA_BYTES_MAX);
   const idempotencyKey = (flags & FLAG_IDEMPOTENCY_KEY) === 0 ? "" : readDigest(reader);
   const bodyDigest = (flags & FLAG_BODY_DIGEST) === 0 ? "" : readDigest(reader);
@@ -265,14 +265,12 @@ function readSibling(
       "Cannot decode record: a tombstone has a value, content type or metadata",
     );
   }
-  const fault = contentType === "" ? null : checkContentType(contentType);
-  if (fault !== null) throw new FormatError(`Cannot decode record: ${fault}`);
   return {
     dot,
     stamp,
     deleted,
     // A body that is too short gives a short view here; the lengths are compared when all are known.
-    value: body === null ? null : body.subarray(bodyAt, bodyAt + valueBytes),
+    value: body === null ? null : partOf(body, bodyAt, valueBytes),
     valueBytes,
     valueHash,
     contentType,
@@ -283,6 +281,23 @@ function readSibling(
     idempotencyKey,
     bodyDigest,
   };
+}
+
+/** Nearly all records have the content type of the record before. */
+let lastContentType = "";
+
+function readContentType(reader: ByteReader): string {
+  const contentType = reader.text(CONTENT_TYPE_BYTES_MAX, lastContentType);
+  if (contentType === lastContentType || contentType === "") return contentType;
+  const fault = checkContentType(contentType);
+  if (fault !== null) throw new FormatError(`Cannot decode record: ${fault}`);
+  lastContentType = contentType;
+  return contentType;
+}
+
+/** A view, or all of it: nearly all records have one value. */
+function partOf(body: Uint8Array, at: number, length: number): Uint8Array {
+  return at === 0 && length === body.length ? body : body.subarray(at, at + length);
 }
 
 /** Sixteen bytes as a byte string: the shape that actor ids have too. */
