@@ -41,6 +41,7 @@ import { Replica } from "./replication/replica.ts";
 import { Sweeper } from "./replication/sweeper.ts";
 import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
 import type { DataDirectoryOptions } from "./storage/data-directory-options.ts";
+import { RESTORED_SHELF } from "./storage/shelves.ts";
 import { Store } from "./storage/store.ts";
 
 /** What the runtimes' listeners and transports let pass: the largest body that the node itself accepts. */
@@ -104,10 +105,13 @@ export function createNode(options: NodeOptions): GyreNode {
   const parts = assemble(options, wakeful);
   const { store, keyring, client, cluster } = parts;
   const replication = replicationOf({ ...options, env: wakeful }, store, client, cluster);
-  const { reaper, handlers: reapHandlers } = createReaping(replication, {
+  const {
+    reaper,
+    restored,
+    handlers: reapHandlers,
+  } = createReaping(replication, {
     clock: env.clock,
     graceMs: config.graceMs ?? GRACE_DEFAULT_MS,
-    isRestoring: () => false,
   });
   const coordinator = new Coordinator(replication);
   const service = new PeerService(replication, coordinator, () => {
@@ -144,6 +148,7 @@ export function createNode(options: NodeOptions): GyreNode {
         recoveryWorker(replication, isStopping),
         handoffWorker(replication, isStopping),
         reaper,
+        restored,
         ...repair.workers,
       ];
       background = workers.map((worker) => startWorker(env.clock, env.logger, worker, 0));
@@ -256,6 +261,7 @@ function replicationOf(
     hasher: env.hasher,
     self: data.nodeId,
     forgotten: data.forgotten,
+    holdsApart: () => store.isRestoring || store.asideUsage().has(RESTORED_SHELF),
   });
   const counters = newCounters();
   const bytesMax = hintBudget(config.diskBytes ?? 0);

@@ -76,6 +76,8 @@ export const REAP_KEYS_MAX = 64;
 export const REAP_STEP_ROWS = 128;
 /** Pause between its steps, in ms: a million rows take a quarter of an hour, for a hundredth of a core. */
 export const REAP_STEP_PAUSE_MS = 100;
+/** Rows of a restored backup that one step puts on their shelf, or asks the other owners about. */
+export const RESTORED_KEYS_AT_ONCE = 128;
 /** Keys remembered for the quiet rule. More: all others count as touched when the newest forgotten one was. */
 export const TOUCHED_KEYS_MAX = 65_536;
 

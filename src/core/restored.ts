@@ -26,15 +26,16 @@ export type RestoredFate =
 /** REQUIRES: `heard` holds one answer of every other owner of the unit. */
 export function decideRestored(row: CausalRecord, heard: readonly OwnerHeard[]): RestoredFate {
   const unknown = row.siblings.filter((sibling) => !heard.some((owner) => knows(owner, sibling)));
-  if (unknown.length === 0) return { fate: "drop" };
   if (unknown.some((sibling) => heard.some((owner) => mayHaveReaped(owner, sibling)))) {
     // The whole row: its context covers the doubtful sibling, and merged without it would delete every other copy.
     return { fate: "quarantine" };
   }
-  // What an owner holds stays in, for the row's context covers it; what an owner has seen replaced goes.
+  // What an owner has seen replaced goes. What one holds stays: it is alive, a copy that was there is worth keeping, and the
+  // row's context covers it, so that a merge without it would delete it.
   const siblings = row.siblings.filter(
     (sibling) => !heard.some((owner) => replaced(owner, sibling)),
   );
+  if (siblings.length === 0) return { fate: "drop" };
   return { fate: "merge", record: { context: row.context, siblings } };
 }
 

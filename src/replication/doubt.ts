@@ -43,6 +43,7 @@ export class Doubt {
   readonly #meta: MetaStore;
   readonly #logger: Logger;
   readonly #self: NodeId;
+  readonly #holdsApart: () => boolean;
   #everywhere: boolean;
   /** Single rows in doubt, by key id. */
   readonly #rows = new Map<string, RowInDoubt>();
@@ -59,7 +60,10 @@ export class Doubt {
     readonly hasher: Hasher;
     readonly self: NodeId;
     readonly forgotten: boolean;
+    /** Rows of a restored backup are held apart: what they know may be known to nobody else. */
+    readonly holdsApart?: () => boolean;
   }) {
+    this.#holdsApart = parts.holdsApart ?? (() => false);
     this.#meta = parts.meta;
     this.#logger = parts.logger;
     this.#self = parts.self;
@@ -227,6 +231,7 @@ export class Doubt {
     policy: string,
     partition: PartitionId,
   ): "in-doubt" | "trusted" | "all-heard" {
+    if (this.#holdsApart()) return "in-doubt";
     const homes = layout.homes(policy, partition);
     if (homes.length === 1) return "all-heard";
     if (layout !== this.#layout) return "in-doubt";

@@ -2,18 +2,16 @@
 import type { ActiveLayout } from "../core/active-layout.ts";
 import { equalBytes } from "../core/bytes.ts";
 import { isReapable, mayReturn, type ReapAnswer } from "../core/reap.ts";
+import { QUARANTINE_SHELF } from "../storage/shelves.ts";
 import type { Replication } from "./context.ts";
 import type { QuietWatch } from "./quiet-watch.ts";
 import type { ReapItem } from "./reap-messages.ts";
-import { QUARANTINE_SHELF } from "../storage/shelves.ts";
 import { routeOf } from "./route.ts";
 
 export interface Judge {
   readonly r: Replication;
   readonly quiet: QuietWatch;
   readonly graceMs: number;
-  /** Rows of a restored backup are still to be looked at: any of them may be of the key. */
-  readonly isRestoring: () => boolean;
 }
 
 /** One synchronous look. An owner speaks for its row, every member for what it keeps aside. */
@@ -22,7 +20,8 @@ export function judge(j: Judge, layout: ActiveLayout, item: ReapItem): ReapAnswe
   const { key } = item;
   const route = routeOf(layout, key);
   if (route === undefined) return "different";
-  if (j.isRestoring()) return "aside";
+  // Rows of a restored backup are still to be put on their shelf: any of them may be of the key.
+  if (r.store.isRestoring) return "aside";
   for (const found of r.store.asides(key)) {
     // Never served and never merged: it cannot bring anything back.
     if (found.shelf === QUARANTINE_SHELF) continue;

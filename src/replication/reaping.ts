@@ -7,10 +7,12 @@ import { QuietWatch } from "./quiet-watch.ts";
 import type { Reaping } from "./reap-acts.ts";
 import { reapHandlers } from "./reap-service.ts";
 import { Reaper } from "./reaper.ts";
+import { RestoredWorker, restoredHandlers } from "./restored.ts";
 
 export interface ReapingParts {
   readonly reaping: Reaping;
   readonly reaper: Reaper;
+  readonly restored: RestoredWorker;
   readonly handlers: MessageHandlers;
 }
 
@@ -23,12 +25,12 @@ export function createReaping(
   options: {
     readonly clock: Clock;
     readonly graceMs: number;
-    readonly isRestoring: () => boolean;
   },
 ): ReapingParts {
-  const { clock, graceMs, isRestoring } = options;
+  const { clock, graceMs } = options;
   const quiet = new QuietWatch(r.store, clock, r.lifeMs);
   const horizons = new Horizons(r.store.meta);
-  const reaping: Reaping = { r, quiet, graceMs, isRestoring, horizons };
-  return { reaping, reaper: new Reaper(reaping), handlers: reapHandlers(reaping) };
+  const reaping: Reaping = { r, quiet, graceMs, horizons };
+  const handlers = { ...reapHandlers(reaping), ...restoredHandlers(r, horizons) };
+  return { reaping, reaper: new Reaper(reaping), restored: new RestoredWorker(r), handlers };
 }

@@ -38,10 +38,17 @@ describe("a restored row", () => {
     });
   });
 
-  test("that an owner holds, or has seen replaced, is dropped: it comes back from there", () => {
+  test("that an owner has seen replaced is dropped, whoever else still holds it", () => {
     const deleted = record([dot, dotOf(2, 0, 1)], tombstoneOf(dotOf(2, 0, 1), { stamp: 200 }));
-    expect(decideRestored(row, [owner(row, 150), owner(null, 150)]).fate).toBe("drop");
     expect(decideRestored(row, [owner(null, 150), owner(deleted, 150)]).fate).toBe("drop");
+    expect(decideRestored(row, [owner(row, 150), owner(deleted, 150)]).fate).toBe("drop");
+  });
+
+  test("that an owner holds is merged, however old: it is alive, and a copy more", () => {
+    expect(decideRestored(row, [owner(row, 150), owner(null, 150)])).toEqual({
+      fate: "merge",
+      record: row,
+    });
   });
 
   test("of a sole owner is merged: there is nobody who could have reaped it", () => {
@@ -83,7 +90,11 @@ describe("a restored row", () => {
         const known = (s: Sibling) =>
           all.some(([held]) => held !== null && covers(held.context, s.dot));
         const horizon = Math.max(0, ...owners.map((o) => o.horizon));
-        if (decided.fate === "drop") expect(restored.siblings.every(known)).toBe(true);
+        if (decided.fate === "drop") {
+          const gone = (s: Sibling) =>
+            all.some(([held]) => held !== null && covers(held.context, s.dot) && !holds(held, s));
+          expect(restored.siblings.every(gone)).toBe(true);
+        }
         if (decided.fate === "quarantine") {
           expect(restored.siblings.some((s) => !known(s) && s.stamp <= horizon)).toBe(true);
         }

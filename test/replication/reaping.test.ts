@@ -260,10 +260,10 @@ describe("reaping", () => {
     await deleted(c, "k");
     const [other] = c.places("k").others;
     if (other === undefined) throw new Error("every node is an owner");
-    other.isRestoring = true;
+    other.node.store.isRestoring = true;
     await c.pass(2 * DUE_MS);
     expect(c.holders("k").length).toBe(3);
-    other.isRestoring = false;
+    other.node.store.isRestoring = false;
     await c.pass(DUE_MS);
     expect(c.holders("k")).toEqual([]);
   });

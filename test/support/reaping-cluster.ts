@@ -1,6 +1,6 @@
 /** A replication cluster whose nodes reap, with a day that is ten seconds long. */
 import { HybridClock } from "../../src/core/clock.ts";
-import { type RunningWorker, startWorker } from "../../src/env/worker.ts";
+import { type RunningWorker, startWorker, type Worker } from "../../src/env/worker.ts";
 import type { Reaping } from "../../src/replication/reap-acts.ts";
 import type { Reaper } from "../../src/replication/reaper.ts";
 import { createReaping } from "../../src/replication/reaping.ts";
@@ -16,9 +16,9 @@ export interface ReapingNode {
   readonly node: FakeNode;
   readonly reaping: Reaping;
   readonly reaper: Reaper;
+  readonly restored: Worker;
   /** How far its wall clock is ahead. */
   aheadMs: number;
-  isRestoring: boolean;
 }
 
 export class ReapingCluster extends ReplicationCluster {
@@ -31,25 +31,26 @@ export class ReapingCluster extends ReplicationCluster {
       copies,
     );
     this.reapers = this.nodes.map((node) => this.#reaperOf(node));
-    this.#workers = this.reapers.map(({ reaper, node }) =>
-      startWorker(this.clock, node.replication.env.logger, reaper, 1),
+    this.#workers = this.reapers.flatMap(({ reaper, restored, node }) =>
+      [reaper, restored].map((worker) =>
+        startWorker(this.clock, node.replication.env.logger, worker, 1),
+      ),
     );
   }
 
   #reaperOf(node: FakeNode): ReapingNode {
-    const reapingNode = { node, aheadMs: 0, isRestoring: false };
+    const reapingNode = { node, aheadMs: 0 };
     const r = {
       ...node.replication,
       lifeMs: LIFE_MS,
       clock: new HybridClock(() => this.clock.wallMs() + reapingNode.aheadMs),
     };
-    const { reaping, reaper, handlers } = createReaping(r, {
+    const { reaping, reaper, restored, handlers } = createReaping(r, {
       clock: this.clock,
       graceMs: GRACE_MS,
-      isRestoring: () => reapingNode.isRestoring,
     });
     Object.assign(node.handlers, handlers);
-    return Object.assign(reapingNode, { reaping, reaper });
+    return Object.assign(reapingNode, { reaping, reaper, restored });
   }
 
   async pass(ms: number): Promise<void> {

@@ -305,7 +305,8 @@ export class FakeStore implements RecordStore {
     return row === undefined ? null : digestToBytes(digestOfRow(row));
   }
 
-  readonly isRestoring = false;
+  /** What a test says; the shelf is filled by the test itself. */
+  isRestoring = false;
 
   shelveRestored(): void {
     ignore();

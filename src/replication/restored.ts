@@ -1,0 +1,188 @@
+/**
+ * What a node does with the rows of a restored backup, its own or a removed node's. They lie apart, neither served nor merged,
+ * until every other owner of the key has been heard since the restore; then each is dropped, merged or put in quarantine
+ * (core/restored.ts). First all of them go to their shelf, some at a time; then the shelf is gone through, again and again
+ * for as long as an owner is away.
+ */
+import { type MessageHandlers, PeerError } from "../cluster/peer-channel.ts";
+import { readInt } from "../cluster/wire-read.ts";
+import type { ActiveLayout } from "../core/active-layout.ts";
+import { majorityOf } from "../core/consistency.ts";
+import type { NodeId } from "../core/ids.ts";
+import type { Key } from "../core/key.ts";
+import { REQUEST_TIMEOUT_DEFAULT_MS, RESTORED_KEYS_AT_ONCE } from "../core/limits.ts";
+import { mergeRecords } from "../core/record.ts";
+import { decideRestored, type OwnerHeard } from "../core/restored.ts";
+import type { CausalRecord } from "../core/version.ts";
+import type { PlaceCursor } from "../env/disk.ts";
+import type { Worker } from "../env/worker.ts";
+import type { AsideRecord } from "../storage/record-store.ts";
+import { QUARANTINE_SHELF, RESTORED_SHELF } from "../storage/shelves.ts";
+import type { Replication } from "./context.ts";
+import { hintFor, writeHint } from "./hint-rows.ts";
+import type { Horizons } from "./horizons.ts";
+import { decodeHeard, decodeRestored, encodeHeard, encodeRestored } from "./restored-messages.ts";
+import { routeOf } from "./route.ts";
+
+const IDLE_MS = 1_000;
+/** Between two looks at what others are still to be heard about. */
+const RETRY_MS = 1_000;
+const BETWEEN_STEPS_MS = 5;
+
+export function restoredHandlers(r: Replication, horizons: Horizons): MessageHandlers {
+  return {
+    restored: (fields) => {
+      const asked = readInt(fields, 0, "layoutVersion", 1, Number.MAX_SAFE_INTEGER);
+      const layout = r.membership.layout();
+      // Whoever has not looked at all of its own backup cannot say what it holds.
+      if (layout?.version !== asked || r.store.isRestoring) {
+        throw new PeerError("refused", "not_ready", `Cannot speak for rows under layout ${asked}`);
+      }
+      const keys = decodeRestored(r.env.hasher, fields);
+      return encodeHeard(keys.map((key) => ownWord(r, layout, horizons, key)));
+    },
+  };
+}
+
+/** Nothing that is said here is acted upon by a client, so it need not be durable: what is not may only be heard too early. */
+function ownWord(r: Replication, layout: ActiveLayout, horizons: Horizons, key: Key): OwnerHeard {
+  const route = routeOf(layout, key);
+  const stored = r.replica.read(key);
+  if (stored.state === "unknown" || r.doubt.ofRow(key)) {
+    throw new PeerError("refused", "not_ready", "A row of these is in doubt here");
+  }
+  let restored: CausalRecord | null = null;
+  for (const found of r.store.asides(key)) {
+    if (found.shelf === RESTORED_SHELF && found.state === "record") restored = found.record;
+  }
+  return {
+    record: stored.state === "record" && r.store.isDurable(stored.sequence) ? stored.record : null,
+    restored,
+    horizon: route === undefined ? 0 : horizons.of(route.policy, route.partition),
+  };
+}
+
+export class RestoredWorker implements Worker {
+  readonly name = "restored";
+  readonly #r: Replication;
+  #cursor: PlaceCursor | null = null;
+
+  constructor(r: Replication) {
+    this.#r = r;
+  }
+
+  async step(): Promise<number> {
+    const { store } = this.#r;
+    if (store.isRestoring) {
+      store.shelveRestored(RESTORED_KEYS_AT_ONCE);
+      await store.whenDurable(store.lastSequence());
+      return BETWEEN_STEPS_MS;
+    }
+    if (!store.asideUsage().has(RESTORED_SHELF)) return IDLE_MS;
+    const layout = this.#r.membership.layout();
+    if (layout?.member(this.#r.self) === undefined) return RETRY_MS;
+    const { rows, next } = store.scanAside(RESTORED_SHELF, this.#cursor, RESTORED_KEYS_AT_ONCE);
+    this.#cursor = next;
+    const readable = rows.filter((row) => row.state === "record");
+    await this.#decide(layout, readable);
+    return next === null ? RETRY_MS : BETWEEN_STEPS_MS;
+  }
+
+  async #decide(layout: ActiveLayout, rows: readonly AsideRecord[]): Promise<void> {
+    const heard = await this.#ask(layout, rows);
+    if (this.#r.membership.layout() !== layout) return;
+    const going: AsideRecord[] = [];
+    let sequence = 0;
+    for (const row of rows) {
+      const route = routeOf(layout, row.key);
+      const answers = heard.get(row.key.id);
+      // A namespace that is gone wants nothing back.
+      if (route === undefined) going.push(row);
+      else if (
+        answers !== undefined &&
+        answers.length === othersOf(layout, row.key, this.#r.self).length
+      ) {
+        sequence = Math.max(sequence, this.#settle(route.homes, row, answers));
+        going.push(row);
+      }
+    }
+    // First it is durable where it belongs now, then it goes from the shelf: a crash between the two decides it once more.
+    await this.#r.store.whenDurable(sequence);
+    if (going.length > 0) this.#r.store.dropAside(going);
+  }
+
+  /** What every other owner says, by key; none of a key of which one was not heard. */
+  async #ask(
+    layout: ActiveLayout,
+    rows: readonly AsideRecord[],
+  ): Promise<ReadonlyMap<string, OwnerHeard[]>> {
+    const heard = new Map<string, OwnerHeard[]>();
+    const byOwner = new Map<NodeId, Key[]>();
+    for (const { key } of rows) {
+      heard.set(key.id, []);
+      for (const owner of othersOf(layout, key, this.#r.self)) {
+        byOwner.set(owner, [...(byOwner.get(owner) ?? []), key]);
+      }
+    }
+    await Promise.all(
+      [...byOwner].map(async ([owner, keys]) => {
+        const answers = await this.#askOwner(layout, owner, keys);
+        for (const [i, answer] of answers.entries()) {
+          heard.get((keys[i] as Key).id)?.push(answer);
+        }
+      }),
+    );
+    return heard;
+  }
+
+  async #askOwner(
+    layout: ActiveLayout,
+    owner: NodeId,
+    keys: readonly Key[],
+  ): Promise<readonly OwnerHeard[]> {
+    try {
+      const answer = await this.#r.channel.send(
+        owner,
+        "restored",
+        encodeRestored(layout.version, keys),
+        { timeoutMs: Math.min(REQUEST_TIMEOUT_DEFAULT_MS, this.#r.lifeMs / 2), lane: "direct" },
+      );
+      return decodeHeard(answer, keys.length);
+    } catch (error) {
+      if (error instanceof PeerError) return [];
+      throw error;
+    }
+  }
+
+  /** Writes what becomes of the row; returns the sequence that must be durable before it goes from its shelf. */
+  #settle(
+    homes: readonly NodeId[],
+    { key, record: row }: AsideRecord,
+    heard: readonly OwnerHeard[],
+  ): number {
+    const { store, replica, counters, env, self } = this.#r;
+    const decided = decideRestored(row, heard);
+    if (decided.fate === "drop") {
+      counters.restoredDropped++;
+      return 0;
+    }
+    if (decided.fate === "quarantine") {
+      counters.quarantined++;
+      env.logger.warn("restored-row-quarantined", { namespace: key.namespace, key: key.text });
+      return store.setAside(QUARANTINE_SHELF, key, row, null, new Uint8Array(0));
+    }
+    counters.restoredMerged++;
+    if (homes.includes(self)) return replica.merge(key, decided.record).sequence;
+    // For the owners, like a hint that nobody has had yet: handoff keeps it until a majority holds it.
+    const target = homes[0] as NodeId;
+    const before = hintFor(store.asides(key), target);
+    const record = before === null ? decided.record : mergeRecords(before.record, decided.record);
+    const needed = majorityOf(homes.length);
+    const nowMs = Math.floor(env.clock.wallMs());
+    return writeHint(store, { key, target, record, minted: null, needed, before, nowMs });
+  }
+}
+
+function othersOf(layout: ActiveLayout, key: Key, self: NodeId): readonly NodeId[] {
+  return routeOf(layout, key)?.homes.filter((home) => home !== self) ?? [];
+}

@@ -1,0 +1,212 @@
+/** Rows of a restored backup: a backup may be behind a reap (design 7, "Age alone never deletes data"; counterexample 2). */
+import { afterEach, describe, expect, test } from "bun:test";
+import { EMPTY_RECORD } from "../../src/core/record.ts";
+import type { CausalRecord } from "../../src/core/version.ts";
+import { QUARANTINE_SHELF, RESTORED_SHELF } from "../../src/storage/shelves.ts";
+import { dotOf, siblingOf } from "../support/arbitraries.ts";
+import {
+  GRACE_MS,
+  QUIET_MS,
+  ReapingCluster,
+  type ReapingNode,
+} from "../support/reaping-cluster.ts";
+
+const NO_NOTE = new Uint8Array(0);
+const DUE_MS = GRACE_MS + QUIET_MS + 2_000;
+/** For the worker to look, ask and decide. */
+const DECIDED_MS = 3_000;
+const ALL = { consistency: { level: "all" } } as const;
+
+let running: ReapingCluster[] = [];
+afterEach(async () => {
+  for (const cluster of running) await cluster.stop();
+  running = [];
+});
+
+function cluster(nodes = 4, copies = 3): ReapingCluster {
+  const made = new ReapingCluster(nodes, copies);
+  running.push(made);
+  return made;
+}
+
+function owners(c: ReapingCluster): [ReapingNode, ReapingNode, ReapingNode] {
+  return c.places("k").owners as [ReapingNode, ReapingNode, ReapingNode];
+}
+
+function rowAt(c: ReapingCluster, { node }: ReapingNode): CausalRecord {
+  const stored = node.store.read(c.key("k"));
+  return stored.state === "record" ? stored.record : EMPTY_RECORD;
+}
+
+/** The node's database is a backup of a moment when its row was `row`: what it held since is gone. */
+function restore(
+  c: ReapingCluster,
+  { node }: ReapingNode,
+  row: CausalRecord,
+  shelf = RESTORED_SHELF,
+) {
+  node.store.rows.delete(c.key("k").id);
+  node.store.setAside(shelf, c.key("k"), row, null, NO_NOTE);
+}
+
+function shelves(c: ReapingCluster, { node }: ReapingNode): string[] {
+  return node.store.asides(c.key("k")).map(({ shelf }) => shelf);
+}
+
+describe("a row of a restored backup", () => {
+  test("whose delete was reaped since goes to the quarantine and is never served", async () => {
+    const c = cluster();
+    await c.put(0, "k", "old", ALL);
+    const [first] = owners(c);
+    const old = rowAt(c, first);
+    await c.put(0, "k", "", { deleted: true, contentType: "", ...ALL });
+    await c.pass(DUE_MS);
+    expect(c.holders("k")).toEqual([]);
+    restore(c, first, old);
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, first)).toEqual([QUARANTINE_SHELF]);
+    expect(first.node.replication.counters.quarantined).toBe(1);
+    await c.pass(DUE_MS);
+    const got = await c.get(0, "k", ALL);
+    expect(got.status === "ok" ? got.chosen : got).toEqual([]);
+    expect(c.holders("k")).toEqual([]);
+    expect(shelves(c, first)).toEqual([QUARANTINE_SHELF]);
+  });
+
+  test("that is still alive elsewhere is merged, however old it is", async () => {
+    const c = cluster();
+    await c.put(0, "k", "old", ALL);
+    const [first] = owners(c);
+    restore(c, first, rowAt(c, first));
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, first)).toEqual([]);
+    expect(first.node.replication.counters.restoredMerged).toBe(1);
+    expect(rowAt(c, first)).toEqual(rowAt(c, owners(c)[1]));
+  });
+
+  test("that was deleted, and the tombstone is still there, is dropped", async () => {
+    const c = cluster();
+    await c.put(0, "k", "old", ALL);
+    const [first] = owners(c);
+    const old = rowAt(c, first);
+    await c.put(0, "k", "", { deleted: true, contentType: "", ...ALL });
+    restore(c, first, old);
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, first)).toEqual([]);
+    expect(first.node.replication.counters.restoredDropped).toBe(1);
+    await c.pass(2 * DUE_MS);
+    const got = await c.get(0, "k", ALL);
+    expect(got.status === "ok" ? got.chosen : got).toEqual([]);
+  });
+
+  test("that nobody else has, newer than whatever was reaped, is merged and served", async () => {
+    const c = cluster();
+    const [first] = owners(c);
+    const dot = dotOf(9, 1, 1);
+    restore(c, first, { context: [dot], siblings: [siblingOf(dot, { stamp: 2 ** 52 })] });
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, first)).toEqual([]);
+    expect(rowAt(c, first).siblings.map((sibling) => sibling.dot)).toEqual([dot]);
+    expect(first.node.replication.counters.restoredMerged).toBe(1);
+  });
+
+  test("at a node that is no owner goes to the owners like a hint that nobody has had", async () => {
+    const c = cluster();
+    const [first] = owners(c);
+    const [other] = c.places("k").others as [ReapingNode];
+    const dot = dotOf(9, 1, 1);
+    restore(c, other, { context: [dot], siblings: [siblingOf(dot, { stamp: 2 ** 52 })] });
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, other)).toEqual([`hint/${first.node.id}`]);
+  });
+
+  test("waits for every other owner, however long one is away, and is not served meanwhile", async () => {
+    const c = cluster();
+    await c.put(0, "k", "old", ALL);
+    const [first, , third] = owners(c);
+    const old = rowAt(c, first);
+    await c.put(0, "k", "", { deleted: true, contentType: "", ...ALL });
+    await c.pass(DUE_MS);
+    // The one that is away is the only one that still knows of the reap.
+    for (const { node, reaping } of owners(c)) {
+      if (node.id !== third.node.id)
+        for (const known of reaping.horizons.all()) forget(reaping, known);
+    }
+    c.drop = (_from, to) => (to === third.node.id ? "refuse" : "deliver");
+    restore(c, first, old);
+    await c.pass(10 * DECIDED_MS);
+    expect(shelves(c, first)).toEqual([RESTORED_SHELF]);
+    const got = await c.get(0, "k", { consistency: { level: "one" } });
+    expect(got.status === "ok" ? got.chosen : got).toEqual([]);
+    c.drop = () => "deliver";
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, first)).toEqual([QUARANTINE_SHELF]);
+  });
+
+  test("that is not decided yet keeps its tombstone from being reaped", async () => {
+    const c = cluster();
+    await c.put(0, "k", "old", ALL);
+    const [first, , third] = owners(c);
+    const old = rowAt(c, first);
+    const [other] = c.places("k").others as [ReapingNode];
+    await c.put(0, "k", "", { deleted: true, contentType: "", ...ALL });
+    other.node.store.setAside(RESTORED_SHELF, c.key("k"), old, null, NO_NOTE);
+    c.drop = (_from, to, kind) =>
+      kind === "restored" && to === third.node.id ? "refuse" : "deliver";
+    await c.pass(2 * DUE_MS);
+    expect(c.holders("k").length).toBe(3);
+    c.drop = () => "deliver";
+    await c.pass(2 * DUE_MS);
+    expect(shelves(c, other)).toEqual([]);
+    expect(c.holders("k")).toEqual([]);
+  });
+
+  test("is not decided by the word of an owner that has not looked at all of its own backup", async () => {
+    const c = cluster();
+    const [first, second] = owners(c);
+    second.node.store.isRestoring = true;
+    const dot = dotOf(9, 1, 1);
+    restore(c, first, { context: [dot], siblings: [siblingOf(dot)] });
+    await c.pass(2 * DECIDED_MS);
+    expect(shelves(c, first)).toEqual([RESTORED_SHELF]);
+    second.node.store.isRestoring = false;
+    await c.pass(DECIDED_MS);
+    expect(rowAt(c, first).siblings.length).toBe(1);
+  });
+
+  test("is back when all owners were restored from the same night, though there had been reaps before", async () => {
+    const c = cluster();
+    await c.put(0, "k", "old", ALL);
+    const row = rowAt(c, owners(c)[0]);
+    for (const each of owners(c)) {
+      restore(c, each, row);
+      const layout = each.node.replication.membership.layout();
+      const partition = (c.key("k").hash.hi >>> 28) as never;
+      if (layout !== undefined)
+        each.reaping.horizons.raise({ policy: "default", partition, stamp: 2 ** 52 });
+    }
+    await c.pass(2 * DECIDED_MS);
+    for (const each of owners(c)) expect(rowAt(c, each)).toEqual(row);
+  });
+
+  test("of a sole owner is back without asking anybody", async () => {
+    const c = cluster(1, 1);
+    await c.put(0, "k", "old");
+    const [only] = c.places("k").owners as [ReapingNode];
+    const row = rowAt(c, only);
+    restore(c, only, row);
+    await c.pass(DECIDED_MS);
+    expect(rowAt(c, only)).toEqual(row);
+  });
+});
+
+/** As a node that has lost its disk would have. */
+function forget(
+  reaping: ReapingNode["reaping"],
+  known: { policy: string; partition: number },
+): void {
+  const { horizons } = reaping as unknown as { horizons: { of: unknown } };
+  const before = reaping.horizons.of.bind(reaping.horizons);
+  horizons.of = (policy: string, partition: never) =>
+    policy === known.policy && partition === known.partition ? 0 : before(policy, partition);
+}
