@@ -7,6 +7,7 @@ import type {
   NamespaceOptions,
   NetworkOptions,
   PartitionShape,
+  ReapingOptions,
   SimOptions,
   WorkloadOptions,
 } from "./options.ts";
@@ -22,7 +23,8 @@ export function drawOptions(seed: number): SimOptions {
   random.next();
   const nodes = random.integer(3, 6);
   const regions = random.integer(1, 3);
-  const safetyMs = random.integer(5_000, 9_000);
+  const reaping = random.chance(0.25) ? drawReaping(random) : null;
+  const safetyMs = reaping === null ? random.integer(5_000, 9_000) : random.integer(20_000, 28_000);
   return {
     seed,
     nodes,
@@ -33,8 +35,12 @@ export function drawOptions(seed: number): SimOptions {
     cacheBytes: random.pick([4_096, 16_384, 1_048_576]),
     durability: random.chance(0.1) ? "process" : "power",
     gossipIntervalMs: random.integer(700, 2_000),
-    requestTimeoutMs: random.integer(600, 2_000),
+    requestTimeoutMs: reaping === null ? random.integer(600, 2_000) : random.integer(300, 500),
     safetyMs,
+    reaping,
+    antiEntropyIntervalMs: random.integer(500, 3_000),
+    scrubIntervalMs: random.chance(0.3) ? 1_000 : 0,
+    diskBytes: random.chance(0.1) ? random.integer(10_000, 60_000) : 0,
     skewMs: random.chance(0.5) ? random.integer(1, 2_000) : 0,
     driftPpm: random.chance(0.5) ? random.integer(1, 500) : 0,
     namespace: random.chance(0.2) ? drawNamespace(random, nodes, regions) : null,
@@ -42,6 +48,12 @@ export function drawOptions(seed: number): SimOptions {
     faults: drawFaults(random, safetyMs),
     workload: drawWorkload(random),
   };
+}
+
+/** No request may outlive a message, and an owner must have been quiet for four times a message's life. */
+function drawReaping(random: SeededRandom): ReapingOptions {
+  const messageLifeMs = random.integer(700, 1_200);
+  return { messageLifeMs, graceMs: messageLifeMs * random.integer(2, 5) };
 }
 
 function drawCopies(random: SeededRandom, nodes: number): number {
@@ -104,7 +116,9 @@ function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions {
     flapMs: often(0.15, 1, 3),
     slowNodeMs: often(0.15, 1, 3),
     forgetRowMs: often(0.55, 2, 12),
-    loseDatabaseMs: often(0.45, 1, 3),
+    loseDatabaseMs: often(0.4, 1, 3),
+    restoreMs: often(0.2, 1, 3),
+    loseNewestMs: often(0.2, 1, 3),
     diskFullMs: often(0.25, 1, 6),
     powerCutMs: often(0.7, 1, 6),
     stallMs: often(0.3, 1, 4),

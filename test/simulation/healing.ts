@@ -14,12 +14,19 @@ const SETTLE_LIMIT_MS = 30_000;
 const SETTLE_STEP_MS = 1_000;
 const CONVERGE_LIMIT_MS = 120_000;
 const CONVERGE_STEP_MS = 1_000;
+/** In lives of a message: four of quiet at every member, a round, and time to find out who is due. */
+const REAP_LIVES = 8;
 
 export async function heal(world: World, workload: Workload): Promise<void> {
   await untilReady(world, FORM_LIMIT_MS);
   await strictOperationsSucceed(world, workload);
   if (world.violations.length > 0) return;
-  await converge(world, workload);
+  await converge(world);
+  const { reaping } = world.options;
+  if (reaping === null || world.violations.length > 0) return;
+  // What is due now is reaped everywhere or nowhere, and nothing of it comes back.
+  await world.clock.run(world.nowMs + reaping.graceMs + REAP_LIVES * reaping.messageLifeMs);
+  await converge(world);
 }
 
 /** A put and a strict read of each key at each of its homes, again until all succeed: nobody waits for ever. */
@@ -60,7 +67,7 @@ async function readStrictly(world: World, workload: Workload): Promise<string[]>
   return refused;
 }
 
-async function converge(world: World, workload: Workload): Promise<void> {
+async function converge(world: World): Promise<void> {
   const startMs = world.nowMs;
   let why: string | null = null;
   while (world.nowMs < startMs + CONVERGE_LIMIT_MS) {
@@ -69,7 +76,6 @@ async function converge(world: World, workload: Workload): Promise<void> {
       world.count("virtual seconds to converge", Math.ceil((world.nowMs - startMs) / 1_000));
       return;
     }
-    if (READS_REPAIR) await readAll(world, workload);
     await world.clock.run(world.nowMs + CONVERGE_STEP_MS);
   }
   world.violate("convergence", `not converged ${CONVERGE_LIMIT_MS} ms after healing: ${why}`);
@@ -83,29 +89,4 @@ function unconverged(world: World): string | null {
   const doubtful = world.nodes.find((node) => node.role === "storage" && node.inDoubt);
   if (doubtful !== undefined) return `node ${doubtful.index} is still in doubt`;
   return leftOver(world);
-}
-
-/** Until anti-entropy is there, owners become equal only by being read. */
-const READS_REPAIR = true;
-
-async function readAll(world: World, workload: Workload): Promise<void> {
-  let open = 0;
-  for (const key of world.ledger.keys.values()) {
-    open++;
-    const needed = key.homes.length;
-    workload.read({
-      key,
-      node: open % world.nodes.length,
-      terms: { query: "consistency=all&conflict=siblings", needed, strict: true },
-      onAnswer: () => open--,
-    });
-  }
-  await world.clock.runUntil(() => open === 0, 20_000, "the reads after healing end");
-  let busy = world.nodes.length;
-  for (const node of world.nodes) {
-    void node.process?.node?.idle().then(() => {
-      busy--;
-    });
-  }
-  await world.clock.runUntil(() => busy === 0, 20_000, "read repair ends");
 }

@@ -20,6 +20,8 @@ export interface KeyState {
   namespace: number;
   /** The namespace's own answer for those who do not say: only home replicas count. */
   readonly isStrict: boolean;
+  /** Some node has deleted its row: a tombstone, or what had expired, was reaped there. */
+  isReaped: boolean;
   /** A power cut took back what was not synced: strict reads promise nothing any more (durability=process). */
   isWeakened: boolean;
   /** Home replicas, by node number: they never change in this floor of the simulator. */
@@ -78,6 +80,7 @@ export class Ledger {
       namespace: DEFAULT_NAMESPACE,
       isStrict: space.isStrict,
       isWeakened: false,
+      isReaped: false,
       homes: [],
       dots: new DotBook(name, this.#report),
       acked: [],
@@ -169,6 +172,16 @@ export class Ledger {
     return key?.namespace === row.namespace ? key : undefined;
   }
 
+  /** It was a tombstone or had a time to live, or was replaced by such a one: it may be gone without a trace. */
+  mayBeReaped(key: KeyState, id: number): boolean {
+    if (!key.isReaped) return false;
+    const isMortal = (op: Op): boolean => op.kind === "delete" || op.expires;
+    return (
+      isMortal(this.op(id)) ||
+      this.ops.some((op) => op.key === key.name && isMortal(op) && op.past?.has(id) === true)
+    );
+  }
+
   #wrote(node: number, row: DiskRow, old: DiskRow | undefined): void {
     const key = this.keyOf(row);
     if (key === undefined) return;
@@ -197,6 +210,7 @@ export class Ledger {
     if (key === undefined) return;
     const place = `${node}/${key.name}`;
     if (this.rotten.delete(place)) this.#pendingOf(node).healed.push(place);
+    else key.isReaped = true;
     this.#count("row deleted");
   }
 

@@ -34,6 +34,10 @@ export interface FaultOptions {
   readonly slowNodeMs: number;
   readonly forgetRowMs: number;
   readonly loseDatabaseMs: number;
+  /** An older backup is restored, and marked as such. */
+  readonly restoreMs: number;
+  /** The newest commits are gone, and the node's start finds that out. */
+  readonly loseNewestMs: number;
   readonly diskFullMs: number;
   /** Only with `durability=process`: else it is a crash. */
   readonly powerCutMs: number;
@@ -65,6 +69,12 @@ export interface NamespaceOptions {
   readonly strict: boolean;
 }
 
+/** A day passes in seconds: D and the grace time are shortened together. */
+export interface ReapingOptions {
+  readonly graceMs: number;
+  readonly messageLifeMs: number;
+}
+
 export interface SimOptions {
   readonly seed: number;
   /** Storage members; gateways come after them. */
@@ -80,6 +90,13 @@ export interface SimOptions {
   readonly requestTimeoutMs: number;
   /** How long the faults last, in virtual ms. */
   readonly safetyMs: number;
+  /** Null: tombstones stay, as they do within a day. */
+  readonly reaping: ReapingOptions | null;
+  readonly antiEntropyIntervalMs: number;
+  /** 0 for as seldom as in production: never in a run. */
+  readonly scrubIntervalMs: number;
+  /** Of the disk, as the node is told: hints may take a tenth. 0 when it is not told. */
+  readonly diskBytes: number;
   readonly skewMs: number;
   readonly driftPpm: number;
   readonly namespace: NamespaceOptions | null;

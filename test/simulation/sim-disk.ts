@@ -69,6 +69,11 @@ export class SimDisk {
   #undo: Undo | null = null;
   #handle: SimDiskHandle | null = null;
 
+  /** A transaction is open. */
+  get isWriting(): boolean {
+    return this.#undo !== null;
+  }
+
   constructor(lazy = false) {
     this.#lazy = lazy;
   }
@@ -81,7 +86,7 @@ export class SimDisk {
   /** A process opens the disk. @throws Error while another handle is open. */
   open(): SimDiskHandle {
     if (this.#handle !== null) throw new Error("Cannot open a simulated disk twice: it is locked");
-    if (this.#meta.get(RESTORED_META)?.[0] === RESTORED_MARK) this.#holdApart();
+    if (this.#meta.get(RESTORED_META)?.[0] === RESTORED_MARK) this.holdRestored();
     const handle = this.#makeHandle(!this.#clean);
     this.#handle = handle;
     return handle;
@@ -139,6 +144,14 @@ export class SimDisk {
     this.#clean = false;
   }
 
+  /** A tool writes into the database while no node runs. */
+  mark(changes: Readonly<Record<string, Uint8Array | null>>): void {
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null) this.#meta.delete(name);
+      else this.#meta.set(name, value);
+    }
+  }
+
   /** How many commits a power cut could take back. */
   get unsynced(): number {
     return Math.max(0, this.#unsynced.length - 1);
@@ -165,7 +178,7 @@ export class SimDisk {
   }
 
   /** As restored-tables.ts does. */
-  #holdApart(): void {
+  holdRestored(): void {
     this.#restored.hold(this.rows(), this.#aside.rows());
     this.#rows = new Map();
     this.#keys = new Map();

@@ -3,7 +3,7 @@ import { decode } from "@msgpack/msgpack";
 import { decodeLayout } from "../../src/cluster/layout-codec.ts";
 import { type ClusterId, type NodeId, parseNodeId } from "../../src/core/ids.ts";
 import type { DiskRow } from "../../src/env/disk.ts";
-import { SimDisk } from "./sim-disk.ts";
+import { type DiskImage, SimDisk } from "./sim-disk.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 export class SimNode {
@@ -17,6 +17,8 @@ export class SimNode {
   /** The database was lost and no process has found that out yet. */
   forgotten = false;
   process: SimProcess | null = null;
+  /** Copies of the disk that somebody took. */
+  readonly backups: DiskImage[] = [];
   #jumpedMs = 0;
 
   /** `lazy`: its commits are not synced. */

@@ -176,7 +176,10 @@ export class World {
 
   /** What the node's own counters say it has been through: once for each process, when it ends. */
   countStates(index: number): void {
-    for (const [name, times] of Object.entries(this.node(index).process?.node?.counters ?? {})) {
+    const running = this.node(index).process?.node;
+    if (running === null || running === undefined) return;
+    const { perPeer: _, ...figures } = running.repair.antiEntropy.figures;
+    for (const [name, times] of Object.entries({ ...running.counters, ...figures })) {
       if (times > 0) this.count(`node ${name}`, times);
     }
   }
@@ -212,6 +215,10 @@ export class World {
       corsOrigins: [],
       requestTimeoutMs: options.requestTimeoutMs,
       gossipIntervalMs: options.gossipIntervalMs,
+      antiEntropyIntervalMs: options.antiEntropyIntervalMs,
+      ...(options.scrubIntervalMs > 0 ? { scrubIntervalMs: options.scrubIntervalMs } : {}),
+      ...options.reaping,
+      diskBytes: options.diskBytes,
     };
   }
 
@@ -267,6 +274,10 @@ export class World {
     if (EXPLAINED_ERRORS.has(event)) return;
     if (event === "all-owners-in-doubt" && this.#hasSoleOwners()) return;
     if (String(fields["error"] ?? "").includes("DiskFullError")) return;
+    if (event === "tree-mismatch") {
+      this.violate("tree-equals-rows", `node ${index} has trees that are not as its rows`);
+      return;
+    }
     this.violate("error-log", `node ${index} ${event} ${String(fields["error"] ?? "")}`);
   }
 }

@@ -34,7 +34,7 @@ export function judgeRead(
     report("honest-answers", `get ${op.id} of ${key.name} shows a value without a context`);
   }
   if (op.strict && op.needed >= majority(key.homes.length) && !key.isWeakened) {
-    judgeStrict(report, op, key, answer);
+    judgeStrict(ledger, report, op, key, answer);
   }
 }
 
@@ -96,10 +96,17 @@ function judgeContext(
   }
 }
 
-function judgeStrict(report: Report, op: Op, key: KeyState, answer: ReadAnswer): void {
+function judgeStrict(
+  ledger: Ledger,
+  report: Report,
+  op: Op,
+  key: KeyState,
+  answer: ReadAnswer,
+): void {
   for (const write of key.strong.slice(0, op.mark)) {
     for (const mint of key.mintsOf.get(write.id) ?? []) {
       if (answer.context !== null && covers(answer.context, mint.dot)) continue;
+      if (ledger.mayBeReaped(key, write.id)) continue;
       report(
         "strict-reads",
         `get ${op.id} (${op.terms}) of ${key.name} does not reflect op ${write.id}, acknowledged at ${write.endMs} by ${write.acks}`,

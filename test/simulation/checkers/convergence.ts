@@ -1,6 +1,7 @@
 /** When the world has healed: every home of a key holds the same bytes, nobody else holds any, nobody is in doubt. */
 import { bytesToHex, utf8Decode } from "../../../src/core/bytes.ts";
 import type { DiskRow } from "../../../src/env/disk.ts";
+import { QUARANTINE_SHELF } from "../../../src/storage/shelves.ts";
 import type { KeyState } from "../ledger.ts";
 import type { World } from "../world.ts";
 
@@ -28,10 +29,11 @@ export function judgeStrayRows(world: World): void {
   }
 }
 
-/** Hints that still wait for somebody, or rows that are kept apart: null when there are none. */
+/** Hints that still wait for somebody, or rows that are kept apart and not judged yet: null when there are none. */
 export function leftOver(world: World): string | null {
   for (const node of world.nodes) {
-    const [row] = node.disk.asideRows();
+    // What is in quarantine stays there until somebody looks at it.
+    const row = node.disk.asideRows().find((one) => one.shelf !== QUARANTINE_SHELF);
     if (row === undefined) continue;
     return `node ${node.index} still keeps ${utf8Decode(row.key)} on its shelf ${row.shelf}`;
   }

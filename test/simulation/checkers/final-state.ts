@@ -29,7 +29,7 @@ export function judgeFinalState(world: World): void {
     const replaced = new Set<number>();
     for (const id of final) for (const past of ledger.ops[id]?.past ?? []) replaced.add(past);
     for (const op of key.acked) {
-      if (final.has(op.id) || replaced.has(op.id)) continue;
+      if (final.has(op.id) || replaced.has(op.id) || ledger.mayBeReaped(key, op.id)) continue;
       world.violate(
         "lost-writes",
         `op ${op.id} of ${key.name}, acknowledged at ${op.endMs} by ${op.acks}, is neither there nor replaced; there are ${[...final].join(" ")}`,

@@ -20,23 +20,10 @@ export function judgeSession(
     const mints = key.mintsOf.get(id) ?? [];
     const { context } = answer;
     if (context !== null && mints.some((mint) => covers(context, mint.dot))) continue;
-    // What is deleted or expired may be gone without a trace.
-    if (context === null && mayBeReaped(ledger, key, id)) continue;
+    if (ledger.mayBeReaped(key, id)) continue;
     report(
       "sessions",
       `get ${op.id} (${op.terms}) of ${key.name} does not reflect op ${id}, which its session had seen`,
     );
   }
-}
-
-/** True of a tombstone or a value that expires, and of anything that one of these has replaced. */
-function mayBeReaped(ledger: Ledger, key: KeyState, id: number): boolean {
-  const write = ledger.op(id);
-  if (write.kind === "delete" || write.expires) return true;
-  return ledger.ops.some(
-    (other) =>
-      other.key === key.name &&
-      (other.kind === "delete" || other.expires) &&
-      other.past?.has(id) === true,
-  );
 }

@@ -5,6 +5,7 @@ import { cutPower, fillDisk, forgetRow, loseDatabase } from "./disk-faults.ts";
 import { FaultKit } from "./fault-kit.ts";
 import { flap, partition, slowNode } from "./network-faults.ts";
 import { crash, jumpClock, stall } from "./process-faults.ts";
+import { loseNewest, restoreBackup, takeBackup } from "./restore-faults.ts";
 
 export class Faults {
   readonly #kit: FaultKit;
@@ -23,6 +24,9 @@ export class Faults {
     kit.repeat(faults.slowNodeMs, () => slowNode(kit));
     kit.repeat(faults.forgetRowMs, () => forgetRow(kit));
     kit.repeat(faults.loseDatabaseMs, () => loseDatabase(kit));
+    if (faults.restoreMs > 0) kit.repeat(faults.restoreMs / 3, () => takeBackup(kit));
+    kit.repeat(faults.restoreMs, () => restoreBackup(kit));
+    kit.repeat(faults.loseNewestMs, () => loseNewest(kit));
     kit.repeat(faults.powerCutMs, () => cutPower(kit));
     kit.repeat(faults.diskFullMs, () => fillDisk(kit));
     kit.repeat(faults.stallMs, () => stall(kit));

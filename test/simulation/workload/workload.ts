@@ -9,6 +9,10 @@ import { Desk } from "./desk.ts";
 import { list, type ReadCall, read } from "./reads.ts";
 import { type WriteCall, write, writeConditionally } from "./writes.ts";
 
+const WAVES = 3;
+/** Of the time from one wave to the next. */
+const WAVE_SHARE = 0.25;
+
 export class Workload {
   readonly #world: World;
   readonly #desk: Desk;
@@ -43,15 +47,22 @@ export class Workload {
     write(this.#desk, { ...call, client: this.#desk.random.pick(this.#desk.clients) });
   }
 
-  /** Schedules all operations over the next `durationMs`. */
+  /**
+   * Schedules all operations over the next `durationMs`: evenly, or in waves with calms between them where tombstones are to be
+   * reaped, which they are not while their keys are in use.
+   */
   schedule(durationMs: number): void {
     const { random } = this.#desk;
     const { options, clock } = this.#world;
+    const waves = options.reaping === null ? 1 : WAVES;
+    const periodMs = durationMs / waves;
+    const waveMs = waves === 1 ? periodMs : periodMs * WAVE_SHARE;
+    for (let wave = 1; wave < waves; wave++) this.#deleteMost(wave * periodMs - periodMs + waveMs);
     let left = options.workload.operations;
     while (left > 0) {
       const burst = Math.min(left, random.integer(1, options.workload.burst));
       left -= burst;
-      const atMs = random.between(0, durationMs);
+      const atMs = random.below(waves) * periodMs + random.between(0, waveMs);
       const hot = random.chance(0.5) ? this.#desk.pickKey() : null;
       for (let i = 0; i < burst; i++) clock.after(atMs, () => this.#startOne(hot));
     }
@@ -67,6 +78,20 @@ export class Workload {
           read(this.#desk, { key, node, terms: { query: STRICT_READ, needed, strict: true } });
         });
       }
+    }
+  }
+
+  /** What a calm is for: something to be reaped in it. */
+  #deleteMost(atMs: number): void {
+    const desk = this.#desk;
+    for (const key of this.#world.ledger.keys.values()) {
+      if (!desk.random.chance(0.7)) continue;
+      this.#world.clock.after(atMs, () => {
+        const node = desk.pickNode();
+        const client = desk.random.pick(desk.clients);
+        const known = desk.random.chance(0.5) ? null : (client.known.get(key.name) ?? null);
+        if (node !== null) write(desk, { kind: "delete", key, node, client, known });
+      });
     }
   }
 

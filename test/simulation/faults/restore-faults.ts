@@ -1,0 +1,85 @@
+/** Disks that go back in time: an older backup is restored, or the newest commits are lost. */
+import { ACTOR_META, IN_DOUBT_META, RESTORED_META } from "../../../src/storage/meta-names.ts";
+import { RESTORED_MARK } from "../../../src/storage/restored-tables.ts";
+import type { SimNode } from "../sim-node.ts";
+import type { FaultKit } from "./fault-kit.ts";
+
+const BACKUPS_MAX = 3;
+
+export function takeBackup(kit: FaultKit): void {
+  const { nodes, ledger } = kit.world;
+  const node = kit.random.pick(nodes);
+  // A backup is taken between two turns: a transaction that is open now is not in it.
+  if (node.role !== "storage" || node.disk.isWriting) return;
+  // One with bad rows fails its own check.
+  if ([...ledger.rotten].some((place) => place.startsWith(`${node.index}/`))) return;
+  node.backups.push(node.disk.image());
+  if (node.backups.length > BACKUPS_MAX) node.backups.shift();
+}
+
+/** `gyre restore`: the node's database gives way to a backup of it. What the backup lacks is lost with the disk. */
+export function restoreBackup(kit: FaultKit): void {
+  const { world, random } = kit;
+  const node = victim(kit);
+  if (node === null) return;
+  const image = random.pick(node.backups);
+  kit.down(node);
+  world.count("backup restored");
+  kit.trace(`restore ${node.index}`);
+  const keys = world.atlas.keysAt(node.index);
+  node.disk.putBack(image);
+  node.disk.mark({
+    [ACTOR_META]: null,
+    [IN_DOUBT_META]: new Uint8Array([1]),
+    [RESTORED_META]: new Uint8Array([RESTORED_MARK]),
+  });
+  node.forgotten = true;
+  // What was restored is held apart when the node starts: until it is judged it is nobody's copy.
+  node.disk.holdRestored();
+  world.atlas.lostDatabase(node.index, keys);
+  goOn(kit, node);
+}
+
+/**
+ * A damaged log: the database is as it was a while ago. The scan before opening, or the high-water file, finds that out
+ * (src/storage/database-file.ts), and the node goes on with what it has, in doubt and under a new actor id.
+ */
+export function loseNewest(kit: FaultKit): void {
+  const { world } = kit;
+  // Within seconds, as grace goes in such a world, a tombstone may have been reaped since: of that a log knows nothing.
+  if (world.options.reaping !== null) return;
+  const node = victim(kit);
+  if (node === null) return;
+  const image = node.backups.at(-1);
+  if (image === undefined) return;
+  kit.down(node);
+  world.count("newest commits lost");
+  kit.trace(`lose newest ${node.index}`);
+  const keys = world.atlas.keysAt(node.index);
+  node.disk.putBack(image);
+  node.disk.mark({ [ACTOR_META]: null, [IN_DOUBT_META]: new Uint8Array([1]) });
+  node.forgotten = true;
+  world.atlas.lostDatabase(node.index, keys);
+  goOn(kit, node);
+}
+
+/** A node with a backup, whose disk may be lost. */
+function victim(kit: FaultKit): SimNode | null {
+  const { nodes, atlas } = kit.world;
+  const choices = nodes.filter((one) => one.backups.length > 0 && atlas.mayLoseDatabase(one.index));
+  if (choices.length === 0) {
+    kit.world.count("damage withheld");
+    return null;
+  }
+  return kit.random.pick(choices);
+}
+
+function goOn(kit: FaultKit, node: SimNode): void {
+  const downForMs = kit.downForMs();
+  kit.later(downForMs, () => kit.up(node));
+  for (const afterMs of [300, 900, 1_500]) {
+    kit.later(downForMs + afterMs, () => {
+      kit.workload.probe(kit.world.atlas.keysAt(node.index), 400);
+    });
+  }
+}
