@@ -22,8 +22,13 @@ export async function readBody(call: Call, bytesMax: number): Promise<Uint8Array
   const declared = declaredLength(headers.get("content-length"));
   if (declared !== null && declared > bytesMax) throw tooLarge(bytesMax);
   if (declared !== null && declared <= UNTIMED_BYTES_MAX) {
-    const bytes = new Uint8Array(await arrived(call.request.arrayBuffer()));
-    return checkLength(bytes, declared, bytesMax);
+    let bytes: ArrayBuffer;
+    try {
+      bytes = await call.request.arrayBuffer();
+    } catch (cause) {
+      throw notArrived(cause);
+    }
+    return checkLength(new Uint8Array(bytes), declared, bytesMax);
   }
   return checkLength(await readStream(call, declared ?? 0, bytesMax), declared, bytesMax);
 }
@@ -51,12 +56,8 @@ function tooLarge(bytesMax: number): HttpProblem {
 }
 
 /** A connection that breaks in the middle of a body is the client's doing, not a bug here. */
-async function arrived<T>(reading: Promise<T>): Promise<T> {
-  try {
-    return await reading;
-  } catch (cause) {
-    throw badRequest(`The body did not arrive: ${cause instanceof Error ? cause.message : cause}`);
-  }
+function notArrived(cause: unknown): HttpProblem {
+  return badRequest(`The body did not arrive: ${cause instanceof Error ? cause.message : cause}`);
 }
 
 async function readStream(call: Call, sizeHint: number, bytesMax: number): Promise<Uint8Array> {
@@ -85,7 +86,9 @@ async function collect(
   let bytes = new Uint8Array(sizeHint);
   let length = 0;
   for (;;) {
-    const { done, value } = await arrived(reader.read());
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      throw notArrived(cause);
+    });
     if (isLate()) {
       throw new HttpProblem(
         "request_timeout",

@@ -1,7 +1,14 @@
 /** GET, HEAD, PUT and DELETE of `/v1/kv/{ns}/{key}`: the hot path. No URL object, no schema library, no middleware. */
 import { utf8Encode } from "../core/bytes.ts";
 import { demandOf, type Session } from "../core/session.ts";
-import type { GetFound, GetOutcome, GetRequest, PutDone } from "../replication/requests.ts";
+import type {
+  GetFound,
+  GetOutcome,
+  GetRequest,
+  PutDone,
+  PutOutcome,
+  PutRequest,
+} from "../replication/requests.ts";
 import {
   answer,
   answerEmpty,
@@ -73,9 +80,9 @@ export class KvRoutes {
 
   /** Never throws or rejects. A promise only where something is waited for: it costs as much as the rest of a get. */
   handle(call: Call): Response | Promise<Response> {
+    if (call.method !== "GET" && call.method !== "HEAD") return this.#write(call);
     try {
-      const reads = call.method === "GET" || call.method === "HEAD";
-      const answering = reads ? this.#read(call) : this.#write(call);
+      const answering = this.#read(call);
       if (answering instanceof Promise) return this.#later(call, answering);
       return this.#counted(call, answering);
     } catch (error) {
@@ -217,22 +224,33 @@ export class KvRoutes {
     return found.record === null ? "" : this.#tokens.ofRecord(target.key, found.record);
   }
 
+  /** One asynchronous function: each one more would cost turns of the microtasks. Never rejects. */
   async #write(call: Call): Promise<Response> {
-    const { method } = call;
-    if (method !== "PUT" && method !== "DELETE") {
-      throw new HttpProblem("method_not_allowed", `Want one of ${ALLOW}`, {
-        headers: { allow: ALLOW },
-      });
+    let response: Response;
+    try {
+      const options = writeOptions(call.method);
+      const session = readSession(this.#tokens, call);
+      const located = locateKey(this.#deps, call, KV_PREFIX, options);
+      const target = located instanceof Promise ? await located : located;
+      const request =
+        call.method === "PUT"
+          ? await readPut(this.#deps, this.#tokens, call, target, session)
+          : readDelete(this.#deps, this.#tokens, call, target, session);
+      const outcome = await this.#deps.service.put(request);
+      response = this.#written(call, target, session, request, outcome);
+    } catch (error) {
+      response = answerThrown(call, error);
     }
-    const session = readSession(this.#tokens, call);
-    const options = method === "PUT" ? PUT_OPTIONS : DELETE_OPTIONS;
-    const located = locateKey(this.#deps, call, KV_PREFIX, options);
-    const target = located instanceof Promise ? await located : located;
-    const request =
-      method === "PUT"
-        ? await readPut(this.#deps, this.#tokens, call, target, session)
-        : readDelete(this.#deps, this.#tokens, call, target, session);
-    const outcome = await this.#deps.service.put(request);
+    return this.#counted(call, response);
+  }
+
+  #written(
+    call: Call,
+    target: KeyTarget,
+    session: Session | null,
+    request: PutRequest,
+    outcome: PutOutcome,
+  ): Response {
     if (outcome.status !== "ok") {
       return answerProblem(call, problemOfFailure(outcome, target.entry.name));
     }
@@ -260,6 +278,15 @@ export class KvRoutes {
     if (call.cors !== null) Object.assign(headers, call.cors);
     return answerEmpty(call, 204, headers);
   }
+}
+
+/** @throws HttpProblem 405. */
+function writeOptions(method: string): readonly string[] {
+  if (method === "PUT") return PUT_OPTIONS;
+  if (method === "DELETE") return DELETE_OPTIONS;
+  throw new HttpProblem("method_not_allowed", `Want one of ${ALLOW}`, {
+    headers: { allow: ALLOW },
+  });
 }
 
 /** RFC 9110, section 15.4.5: the headers that a 200 would have, without those that describe a body. */

@@ -19,6 +19,8 @@ import type { Route } from "./route.ts";
 
 const LAYOUT_ROUNDS_MAX = 3;
 
+const ALONE: AckCounts = { primary: 1, fallback: 0, of: 1 };
+
 type Written = Extract<CoordinatedOutcome, { status: "written" }>;
 
 export class PutPath {
@@ -60,7 +62,13 @@ export class PutPath {
       if (error instanceof DiskFullError) return this.#diskFull();
       throw error;
     }
+    // Without one more asynchronous function where there is nobody to send to.
+    if (this.#isAlone(plan.route)) return this.#done(request, written, ALONE);
     return this.#spread(request, plan, written, standsFor, deadlineMs);
+  }
+
+  #isAlone({ homes }: Route): boolean {
+    return homes.length === 1 && homes[0] === this.#r.self;
   }
 
   /** Null for a home; for another node the home it keeps the record for; undefined when it may do neither. */
@@ -153,8 +161,7 @@ export class PutPath {
       of: length,
     };
     for (let round = 0; round < LAYOUT_ROUNDS_MAX; round++) {
-      const { homes } = plan.route;
-      if (homes.length === 1 && homes[0] === this.#r.self && standsFor === null) {
+      if (this.#isAlone(plan.route) && standsFor === null) {
         return this.#done(request, written, acks);
       }
       const { record } = written;
