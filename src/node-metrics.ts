@@ -4,6 +4,7 @@ import type { ClockWatch } from "./cluster/clock-watch.ts";
 import type { PeerClient } from "./cluster/peer-client.ts";
 import type { Metric, MetricSource } from "./core/metrics.ts";
 import type { Counters } from "./replication/counters.ts";
+import { hintUsage } from "./replication/hint-rows.ts";
 import type { Store } from "./storage/store.ts";
 
 const COUNTED: Readonly<Record<keyof Counters, readonly [name: string, help: string]>> = {
@@ -101,10 +102,13 @@ function clockMetrics(clocks: ClockWatch): Metric[] {
 
 function storeMetrics(store: Store): Metric[] {
   const { rows, bytes } = store.usage();
+  const hints = hintUsage(store);
   const figures = store.counters;
   return [
     gauge("keys", "Rows on this node's disk, tombstones included.", rows),
     gauge("stored_bytes", "Bytes of records on this node's disk.", bytes),
+    gauge("hints", "Writes kept here for members that are away.", hints.count),
+    gauge("hint_bytes", "Bytes of the writes kept here for members that are away.", hints.bytes),
     counter("cache_hits", "Reads answered from memory.", figures.cacheHits),
     counter("cache_misses", "Reads that went to the disk.", figures.cacheMisses),
     gauge("cache_records", "Decoded records in memory.", figures.cachedRecords),
