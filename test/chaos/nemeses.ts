@@ -78,6 +78,22 @@ async function oneWay(strike: Strike): Promise<void> {
   await strike.wait(between(strike, 500, 2_000));
 }
 
+/** Two halves that only one node can still reach: nobody sees the same cluster (Jepsen's "bridge"). */
+async function bridged(strike: Strike): Promise<void> {
+  const [bridge = 0, ...others] = shuffled(strike);
+  const left = others.slice(0, 3);
+  strike.note(`${left.join()} cut off from ${others.slice(3).join()}, but for ${bridge}`);
+  for (const one of left) {
+    for (const other of others.slice(3)) {
+      strike.cluster.network.cut(one, other);
+      strike.cluster.network.cut(other, one);
+    }
+  }
+  await strike.wait(between(strike, 2_000, 8_000));
+  strike.cluster.network.heal();
+  await strike.wait(between(strike, 500, 2_000));
+}
+
 async function flapping(strike: Strike): Promise<void> {
   const { number } = anyNode(strike);
   strike.note(`the link of ${number} flaps`);
@@ -168,6 +184,7 @@ function twoRegions(strike: Strike): ChaosNode[] {
 const MIXED = [
   (strike: Strike) => parted(strike, shuffled(strike).slice(0, 1 + below(strike, 3))),
   oneWay,
+  bridged,
   flapping,
   paused,
   skewed,
@@ -209,6 +226,11 @@ export const NEMESES: readonly Nemesis[] = [
     what: "what some nodes send is dropped, what is sent to them arrives",
     strike: oneWay,
   },
+  {
+    name: "bridge",
+    what: "two halves that only one node reaches",
+    strike: bridged,
+  },
   { name: "flapping", what: "a node's link goes down and up", strike: flapping },
   {
     name: "kill",
@@ -223,7 +245,10 @@ export const NEMESES: readonly Nemesis[] = [
   {
     name: "kill-all",
     what: "kill -9 of all nodes at once",
-    strike: (strike) => restarted(strike, strike.cluster.nodes),
+    strike: async (strike) => {
+      await restarted(strike, strike.cluster.nodes);
+      await strike.wait(between(strike, 3_000, 6_000));
+    },
   },
   { name: "pause", what: "SIGSTOP and SIGCONT of a node", strike: paused },
   { name: "restarts", what: "all nodes stopped and started in turn", strike: rolling },

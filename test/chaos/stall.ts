@@ -53,8 +53,11 @@ export async function runStall(options: {
   const wronged = [...beliefs.keys()].filter(
     (belief) => belief.endsWith(" down") && !belief.includes(` of ${sick}:`),
   );
-  const verdict = wronged.length === 0 ? "no healthy node was ever believed down" : "VIOLATED";
-  say(`${verdict}: ${wronged.join("; ")}`);
+  say(
+    wronged.length === 0
+      ? "no healthy node was ever believed down"
+      : `VIOLATED: ${wronged.join("; ")}`,
+  );
   return wronged.length === 0 && polls > options.seconds;
 }
 
