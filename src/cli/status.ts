@@ -10,6 +10,18 @@ interface ClusterView {
   readonly clusterId: string;
   readonly layout: { readonly version: number; readonly state: string; readonly formed?: boolean };
   readonly nodes: readonly NodeView[];
+  /** Absent in the answer of an older node. */
+  readonly antiEntropy?: AntiEntropyView;
+}
+
+/** Of the node that was asked. */
+interface AntiEntropyView {
+  readonly trees: string;
+  readonly mismatches: number;
+  readonly rounds: number;
+  readonly rowsSent: number;
+  readonly rowsReceived: number;
+  readonly peers: readonly unknown[];
 }
 
 interface NodeView {
@@ -84,9 +96,19 @@ function render(cluster: ClusterView, namespaces: readonly NamespaceView[], url:
       `${state}${formed === false ? ", still forming: no data is taken yet" : ""}`,
     "",
     table(["REGION", "ZONE", "STATE", "ROLE", "URL", "BOOTS", "KEYS", "BYTES", "ID"], rows),
+    ...(cluster.antiEntropy === undefined ? [] : [repairLine(cluster.antiEntropy)]),
     `Namespaces: ${namespaces.map((namespace) => namespace.name + policyNote(namespace.policy)).join(", ")}`,
     "",
   ].join("\n");
+}
+
+function repairLine(view: AntiEntropyView): string {
+  const { trees, rounds, peers, rowsSent, rowsReceived, mismatches } = view;
+  const trouble = mismatches === 0 ? "" : `; ${mismatches} trees were wrong: see the log`;
+  return (
+    `Repair by this node: trees ${trees}; ${rounds} rounds with ${peers.length} co-owners, ` +
+    `${rowsSent} records sent, ${rowsReceived} received${trouble}`
+  );
 }
 
 function policyNote(policy: unknown): string {

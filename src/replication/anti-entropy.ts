@@ -56,7 +56,6 @@ export class AntiEntropy {
     const { clock } = r.env;
     this.#options = options;
     this.#intervalMs = options.intervalMs ?? ANTI_ENTROPY_INTERVAL_MS;
-    this.#answers = new ExchangeAnswers(r, trees, keyId, this.figures);
     this.#parts = {
       r,
       trees,
@@ -66,6 +65,7 @@ export class AntiEntropy {
       rowsPace: new Pace(clock, options.rowsPerSecond ?? ANTI_ENTROPY_ROWS_PER_SECOND),
       isStopping: () => this.#stopping,
     };
+    this.#answers = new ExchangeAnswers(this.#parts);
   }
 
   /** The round under way ends at its next message. */

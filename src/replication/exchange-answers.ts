@@ -33,6 +33,7 @@ import {
   SHORT_BYTES,
   type SumsItem,
 } from "./exchange-messages.ts";
+import type { RoundParts } from "./round-parts.ts";
 import { routeOf } from "./route.ts";
 import {
   childSums,
@@ -50,19 +51,23 @@ export type ExchangeKind = "treeRoots" | "treeSums" | "treeRows" | "treePull" | 
 /** Keys of rows that one answer names; what is left out is found by the next round. */
 const EXTRA_KEYS_MAX = 4096;
 
+type AnswerParts = Pick<RoundParts, "r" | "trees" | "keyId" | "figures" | "isStopping">;
+
 export class ExchangeAnswers {
   readonly #r: Replication;
   readonly #trees: Trees;
   /** Of the secret that row digests are made with: nodes with different ones have nothing to compare. */
   readonly #keyId: string;
   readonly #figures: AntiEntropyFigures;
+  readonly #isStopping: () => boolean;
   #answering = 0;
 
-  constructor(r: Replication, trees: Trees, keyId: string, figures: AntiEntropyFigures) {
+  constructor({ r, trees, keyId, figures, isStopping }: AnswerParts) {
     this.#r = r;
     this.#trees = trees;
     this.#keyId = keyId;
     this.#figures = figures;
+    this.#isStopping = isStopping;
   }
 
   /** REQUIRES: the sender's layout is the one held here. @throws PeerError */
@@ -72,6 +77,7 @@ export class ExchangeAnswers {
     if (decodeExchangeHead(fields).keyId !== this.#keyId) {
       throw new PeerError("refused", "other_key", "Row digests are made with another secret here");
     }
+    if (this.#isStopping()) throw new PeerError("refused", "overloaded", "This node stops");
     if (this.#answering >= ANTI_ENTROPY_ANSWERS_MAX) {
       throw new PeerError("refused", "overloaded", "Too many rounds of anti-entropy at once");
     }
@@ -146,6 +152,7 @@ export class ExchangeAnswers {
       rowsRead += rows?.length ?? 0;
       if (answer.kind === "rows") keys += answer.extra.length;
       // The rest is asked for again, when others have had their turn.
+      if (this.#isStopping()) break;
       if (rowsRead >= ANTI_ENTROPY_RANGE_ROWS_MAX || keys >= EXTRA_KEYS_MAX) break;
     }
     return encodeRowsAnswer(answers);
