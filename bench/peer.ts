@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import * as bunListeners from "../runtimes/shared/listen-bun.ts";
-import * as nodeListeners from "../runtimes/shared/listen-node.ts";
+import * as netListener from "../runtimes/shared/listen-peer.ts";
 import { systemClock } from "../runtimes/shared/system-clock.ts";
 import { systemCrypto } from "../runtimes/shared/system-crypto.ts";
 import { createSystemRandom } from "../runtimes/shared/system-random.ts";
@@ -39,7 +39,8 @@ const env: Env = {
 const keyring = new Keyring(systemCrypto, [env.random.bytes(32)]);
 const cluster = parseClusterId("c".repeat(32));
 const target = parseNodeId("b".repeat(32));
-const { listenPeer } = "Bun" in globalThis ? bunListeners : nodeListeners;
+const { listenPeer } =
+  "Bun" in globalThis ? bunListeners : netListener;
 
 /** About the fields of a write of a 100-byte value, and of its acknowledgement. */
 const write: WireFields = [

@@ -1,7 +1,7 @@
 /** Gyre on Deno: `deno run --allow-all runtimes/deno.ts`. */
 import process from "node:process";
 import { listenClient } from "./shared/listen-deno.ts";
-import { listenPeer } from "./shared/listen-node.ts";
+import { listenPeer } from "./shared/listen-peer.ts";
 import { describeProgram } from "./shared/platform-spawn.ts";
 import { runProgram } from "./shared/run-program.ts";
 import { loadNodeSqlite } from "./shared/sqlite-node.ts";

@@ -20,12 +20,14 @@ async function main(): Promise<never> {
     const [
       { loadBetterSqlite },
       { loadEmbeddedAddon },
-      { listenClient, listenPeer },
+      { listenClient },
+      { listenPeer },
       { createNetTransport },
     ] = await Promise.all([
       import("./shared/sqlite-better.ts"),
       import("./shared/embedded-addon.ts"),
       import("./shared/listen-node.ts"),
+      import("./shared/listen-peer.ts"),
       import("./shared/transport-net.ts"),
     ]);
     return {

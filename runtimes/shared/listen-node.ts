@@ -1,13 +1,10 @@
-/** Listeners over node:http: both on Node, and the peers' on Deno, where it is faster than Deno.serve. */
-import { Buffer } from "node:buffer";
+/** The listener for clients over node:http. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { getRequestListener, RequestError } from "@hono/node-server";
-import type { PeerResponse } from "../../src/env/transport.ts";
 import {
   CLOSE_GRACE_MS,
   type ClientListenOptions,
   type Listener,
-  type PeerListenOptions,
   problem,
   urlOf,
 } from "./listener.ts";
@@ -25,72 +22,10 @@ const CONNECTIONS_MAX = 8_192;
 const KEEP_ALIVE_MS = 65_000;
 const CLOSE_POLL_MS = 25;
 
-/** The listener that other nodes call: POST only, every body is handed to the handler whole. */
-export function listenPeer(options: PeerListenOptions): Promise<Listener> {
-  const server = createServer(LIMITS, (incoming, outgoing) => {
-    receivePeer(options, incoming, outgoing);
-  });
-  return listen(server, options.host, options.port);
-}
-
-function receivePeer(
-  options: PeerListenOptions,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-): void {
-  outgoing.sendDate = false;
-  if (incoming.method !== "POST") {
-    refuse(incoming, outgoing, 405);
-    return;
-  }
-  const { headers } = incoming;
-  if (Number(headers["content-length"] ?? 0) > options.bodyBytesMax) {
-    refuse(incoming, outgoing, 413);
-    return;
-  }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  incoming.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= options.bodyBytesMax) chunks.push(chunk);
-    else if (!outgoing.headersSent) refuse(incoming, outgoing, 413);
-  });
-  // A caller that goes away is none of our errors; without a listener it would end the process.
-  incoming.on("error", () => undefined);
-  incoming.on("end", () => {
-    if (outgoing.headersSent) return;
-    const auth = headers["gyre-auth"];
-    const request = {
-      path: incoming.url ?? "",
-      auth: typeof auth === "string" ? auth : "",
-      body: joined(chunks),
-    };
-    // The handler never rejects; if a bug makes it, the process should know.
-    void options.handler(request).then((answer) => respond(outgoing, answer));
-  });
-}
-
-function respond(outgoing: ServerResponse, answer: PeerResponse): void {
-  outgoing.writeHead(answer.status, [
-    "content-length",
-    String(answer.body.length),
-    "gyre-auth",
-    answer.auth,
-  ]);
-  outgoing.end(answer.body);
-}
-
 /** Answers without reading on; the connection cannot be used again. */
 function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number): void {
   outgoing.writeHead(status, { "content-length": "0", connection: "close" });
   outgoing.end(() => incoming.socket.destroySoon());
-}
-
-/** A plain Uint8Array: a Buffer's `slice` is a view where everyone expects a copy. */
-function joined(chunks: readonly Buffer[]): Uint8Array {
-  const whole = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
-  if (whole === undefined) return new Uint8Array(0);
-  return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
 }
 
 /** The listener for clients: a fetch handler behind @hono/node-server. */

@@ -12,6 +12,7 @@ import {
   type Transport,
   TransportError,
 } from "../../src/env/transport.ts";
+import { takeBytes } from "./send-slab.ts";
 
 export interface NetTransportOptions {
   /** Bytes of one answer. More: the call fails. */
@@ -35,21 +36,6 @@ const SWEEP_MS = 10_000;
 const HEAD_BYTES_MAX = 16_384;
 /** Up to here head and body are copied into one write; above, the copy costs more than the second write. */
 const ONE_WRITE_BYTES_MAX = 16_384;
-
-const SLAB_BYTES = 65_536;
-let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-let slabAt = 0;
-
-/** Cut from a large one, as Node does for up to 4 KiB: a buffer of its own for each request costs more than its bytes. */
-function takeBytes(length: number): Buffer {
-  if (slabAt + length > SLAB_BYTES) {
-    slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, length));
-    slabAt = 0;
-  }
-  const bytes = slab.subarray(slabAt, slabAt + length);
-  slabAt += length;
-  return bytes;
-}
 
 export function createNetTransport(options: NetTransportOptions): NetTransport {
   const pools = new Map<string, Pool>();

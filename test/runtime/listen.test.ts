@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import * as bunListeners from "../../runtimes/shared/listen-bun.ts";
 import * as denoListeners from "../../runtimes/shared/listen-deno.ts";
 import * as nodeListeners from "../../runtimes/shared/listen-node.ts";
+import * as netListener from "../../runtimes/shared/listen-peer.ts";
 import type { ClientFetch, Listener } from "../../runtimes/shared/listener.ts";
 import { createNetTransport, type NetTransport } from "../../runtimes/shared/transport-net.ts";
 import { type PeerHandler, type PeerResponse, TransportError } from "../../src/env/transport.ts";
@@ -15,7 +16,7 @@ function whichRuntime(): "bun" | "deno" | "node" {
 }
 
 const runtime = whichRuntime();
-const listenPeer = runtime === "bun" ? bunListeners.listenPeer : nodeListeners.listenPeer;
+const listenPeer = runtime === "bun" ? bunListeners.listenPeer : netListener.listenPeer;
 const listenClient = {
   node: nodeListeners.listenClient,
   bun: bunListeners.listenClient,
@@ -141,6 +142,15 @@ describe(`peer listener and transport on ${runtime}`, () => {
       `POST /peer/v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: ${BODY_BYTES_MAX + 1}\r\n\r\n`,
     );
     expect(announced.split("\r\n")[0]).toContain("413");
+    if (runtime !== "bun") {
+      // The listener over node:net does not read on: a peer announces what it sends.
+      const chunked = await raw(
+        url,
+        "POST /peer/v1/messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+      );
+      expect(chunked).toContain("411");
+      return;
+    }
     const chunk = `${(BODY_BYTES_MAX / 2 + 1).toString(16)}\r\n${"x".repeat(BODY_BYTES_MAX / 2 + 1)}\r\n`;
     const streamed = await raw(
       url,
@@ -166,6 +176,62 @@ describe(`peer listener and transport on ${runtime}`, () => {
     );
     expect(answer.split("\r\n")[0]).toContain("405");
   });
+
+  test.skipIf(runtime === "bun")(
+    "refuse what is not written by a Gyre peer, and go on",
+    async () => {
+      const { url } = await peer(ECHO);
+      const refused: readonly (readonly [string, string])[] = [
+        ["400", "SSH-2.0-OpenSSH_9.6\r\n\r\n"],
+        ["400", "POST /peer/v1/messages HTTP/1.0\r\n\r\n"],
+        ["400", "POST http://x/peer HTTP/1.1\r\n\r\n"],
+        ["400", "POST /p HTTP/1.1\r\ncontent-length: -1\r\n\r\n"],
+        ["400", "POST /p HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"],
+        ["400", "POST /p HTTP/1.1\r\ncontent-length: 1\r\n\r\nab"],
+        ["431", `POST /p HTTP/1.1\r\nx: ${"y".repeat(20_000)}`],
+      ];
+      for (const [status, text] of refused) {
+        expect([text.slice(0, 60), (await raw(url, text)).split("\r\n")[0]]).toEqual([
+          text.slice(0, 60),
+          `HTTP/1.1 ${status} `,
+        ]);
+      }
+      expect((await transport().call({ ...CALL, url })).status).toBe(200);
+    },
+  );
+
+  test.skipIf(runtime === "bun")(
+    "take a request in any pieces, and answer once on a connection that is to be closed",
+    async () => {
+      const { url } = await peer(ECHO);
+      const text =
+        "POST /a HTTP/1.1\r\nConnection: close\r\nGyre-Auth:  me\r\nContent-Length: 3\r\n\r\nabc";
+      const answer = await new Promise<string>((resolve, reject) => {
+        const socket = connect({
+          port: Number(new URL(url).port),
+          host: "127.0.0.1",
+          noDelay: true,
+        });
+        let received = "";
+        socket.on("data", (chunk) => {
+          received += chunk.toString("latin1");
+        });
+        socket.on("close", () => resolve(received));
+        socket.on("error", reject);
+        const pieces = [...text];
+        const next = (): void => {
+          const piece = pieces.shift();
+          if (piece !== undefined) socket.write(piece, () => setImmediate(next));
+        };
+        next();
+      });
+      expect([header(answer, "gyre-auth"), header(answer, "connection")]).toEqual([
+        "me:/a",
+        "close",
+      ]);
+      expect(answer.endsWith("\r\n\r\nabc")).toBe(true);
+    },
+  );
 
   test("tell a peer that is not there from one that died with the request", async () => {
     const listener = await peer(ECHO);
