@@ -8,7 +8,7 @@ type Respond = (
   body: string | Uint8Array | null,
 ) => Response;
 
-/** REQUIRES: header names in lower case. */
+/** REQUIRES: header names in lower case, none twice. */
 export function createResponder(): Respond {
   const templates = new Map<number, Template>();
   return (status, headers, body) => {
@@ -24,31 +24,31 @@ export function createResponder(): Respond {
   };
 }
 
+/** The headers of the last answer with this status: its successors mostly have the same names in the same order. */
 class Template {
-  readonly #headers = new Headers();
-  /** What stands in them. */
-  readonly #values = new Map<string, string>();
+  #headers = new Headers();
+  #names: readonly string[] = [];
+  #values: string[] = [];
 
   /** To be copied before the next call. @throws TypeError for a value that no header may have. */
   of(wanted: Readonly<Record<string, string>>): Headers {
-    let count = 0;
+    let at = 0;
     for (const name in wanted) {
+      if (this.#names[at] !== name) return this.#anew(wanted);
       const value = wanted[name] as string;
-      count++;
-      if (this.#values.get(name) === value) continue;
-      this.#headers.set(name, value);
-      this.#values.set(name, value);
+      if (this.#values[at] !== value) {
+        this.#headers.set(name, value);
+        this.#values[at] = value;
+      }
+      at++;
     }
-    if (count < this.#values.size) this.#drop(wanted);
-    return this.#headers;
+    return at === this.#names.length ? this.#headers : this.#anew(wanted);
   }
 
-  /** What an earlier answer had and this one has not. */
-  #drop(wanted: Readonly<Record<string, string>>): void {
-    for (const name of this.#values.keys()) {
-      if (Object.hasOwn(wanted, name)) continue;
-      this.#headers.delete(name);
-      this.#values.delete(name);
-    }
+  #anew(wanted: Readonly<Record<string, string>>): Headers {
+    this.#headers = new Headers(wanted);
+    this.#names = Object.keys(wanted);
+    this.#values = Object.values(wanted);
+    return this.#headers;
   }
 }

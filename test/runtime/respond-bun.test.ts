@@ -7,6 +7,7 @@ const ANSWERS: readonly {
 }[] = [
   { status: 200, headers: { etag: '"a"', vary: "Accept", "gyre-siblings": "1" } },
   { status: 200, headers: { etag: '"b"', vary: "Accept", "gyre-siblings": "1" } },
+  { status: 200, headers: { etag: '"a"', vary: "Accept", "gyre-siblings": "1" } },
   {
     status: 200,
     headers: { vary: "Accept", "access-control-allow-origin": "https://a.example", etag: '"b"' },
