@@ -265,12 +265,17 @@ export class Ledger {
     for (const sibling of before?.siblings ?? []) {
       const lost = this.opOf(sibling);
       const kept = record.siblings.some((other) => this.opOf(other) === lost);
-      if (kept || past.has(lost)) continue;
+      if (kept || past.has(lost) || this.#isReplacedIn(record, lost)) continue;
       this.#report(
         "unseen-replaced",
         `op ${op.id} of ${key.name} replaced op ${lost}, which its client had not seen`,
       );
     }
+  }
+
+  /** Another sibling of the record has replaced it: it came from elsewhere, and the merge dropped the older one. */
+  #isReplacedIn(record: CausalRecord, id: number): boolean {
+    return record.siblings.some((other) => this.ops[this.opOf(other)]?.past?.has(id) === true);
   }
 
   #pastOf(

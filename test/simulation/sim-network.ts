@@ -28,6 +28,8 @@ interface Call {
   done: boolean;
   /** A copy of the request was handed to a process, or a refusal is on its way: never both, or "not sent" would be a lie. */
   fate: "under-way" | "delivered" | "refused";
+  /** The process that took the first copy: the connection ends with it, so no later one can answer on it. */
+  takenBy: SimProcess | null;
   readonly resolve: (response: PeerResponse) => void;
   readonly reject: (error: TransportError) => void;
 }
@@ -90,7 +92,16 @@ export class SimNetwork {
           // A dead process waits for ever.
           if (!from.alive) return;
           const to = Number(/node-(\d+):/.exec(request.url)?.[1] ?? "-1");
-          this.#send({ from, to, request, done: false, fate: "under-way", resolve, reject });
+          this.#send({
+            from,
+            to,
+            request,
+            done: false,
+            fate: "under-way",
+            takenBy: null,
+            resolve,
+            reject,
+          });
           from.sent();
         }),
     };
@@ -130,6 +141,7 @@ export class SimNetwork {
       clock.after(backMs, () => this.#fail(call, false, "connection refused"));
       return;
     }
+    call.takenBy ??= target;
     target.deliver(() => {
       const { path, auth, body } = call.request;
       // A listener reads into memory of its own.
@@ -142,7 +154,7 @@ export class SimNetwork {
 
   #answer(call: Call, target: SimProcess, response: PeerResponse, id: number): void {
     const { clock, random, options, trace, count } = this.#parts;
-    if (!target.alive || call.done) return;
+    if (!target.alive || call.done || target !== call.takenBy) return;
     target.sent();
     const lost =
       this.#isCut(call.to, call.from.index) || (this.#faulty && random.chance(options.loseAnswer));

@@ -7,6 +7,9 @@ import { flap, partition, slowNode } from "./network-faults.ts";
 import { crash, jumpClock, stall } from "./process-faults.ts";
 import { loseNewest, restoreBackup, takeBackup } from "./restore-faults.ts";
 
+/** So many backups are taken for each that is put back: else there is seldom one of the node that is struck. */
+const BACKUPS_EACH = 12;
+
 export class Faults {
   readonly #kit: FaultKit;
 
@@ -24,7 +27,8 @@ export class Faults {
     kit.repeat(faults.slowNodeMs, () => slowNode(kit));
     kit.repeat(faults.forgetRowMs, () => forgetRow(kit));
     kit.repeat(faults.loseDatabaseMs, () => loseDatabase(kit));
-    if (faults.restoreMs > 0) kit.repeat(faults.restoreMs / 3, () => takeBackup(kit));
+    const restores = Math.max(faults.restoreMs, faults.loseNewestMs);
+    kit.repeat(restores / BACKUPS_EACH, () => takeBackup(kit));
     kit.repeat(faults.restoreMs, () => restoreBackup(kit));
     kit.repeat(faults.loseNewestMs, () => loseNewest(kit));
     kit.repeat(faults.powerCutMs, () => cutPower(kit));

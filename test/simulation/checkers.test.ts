@@ -1,0 +1,287 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import { mergeRecords } from "../../src/core/record.ts";
+import { createTestHasher } from "../support/hasher.ts";
+import {
+  judgeAcks,
+  judgeCreation,
+  judgeRead,
+  judgeStatus,
+  judgeWriteContext,
+  type ReadAnswer,
+} from "./checkers/answers.ts";
+import { divergence, judgeStrayRows, leftOver } from "./checkers/convergence.ts";
+import { judgeFinalState } from "./checkers/final-state.ts";
+import { judgeList } from "./checkers/lists.ts";
+import { judgeSession } from "./checkers/sessions.ts";
+import { dotOf, HandMade } from "./hand-made.ts";
+import type { Op } from "./history.ts";
+
+type Hasher = Awaited<ReturnType<typeof createTestHasher>>;
+let hasher: Hasher;
+beforeAll(async () => {
+  hasher = await createTestHasher();
+});
+
+const ALL = [0, 1, 2];
+
+function answerOf(values: readonly Op[], context: ReadAnswer["context"], live = values.length) {
+  return { status: 200, values: values.map((op) => op.id), context, live, deleted: 0 };
+}
+
+/** What is said of one read by a world in which `prepare` has happened before it began. */
+function verdictsOfRead(prepare: (made: HandMade) => (made: HandMade) => ReadAnswer): string[] {
+  const made = new HandMade(hasher);
+  const answer = prepare(made);
+  const op = made.begin("get");
+  judgeRead(made.world.ledger, made.world.violate.bind(made.world), op, made.key, answer(made));
+  return made.verdicts;
+}
+
+describe("a checker says nothing of what is right, and speaks of what is wrong", () => {
+  test("a put, read and replaced: nothing", () => {
+    expect(
+      verdictsOfRead((made) => {
+        const first = made.put(dotOf(0, 1), ALL);
+        const second = made.put(dotOf(0, 2), ALL, {
+          held: first.record,
+          seen: [first.op],
+          context: first.record.context,
+        });
+        return () => answerOf([second.op], second.record.context);
+      }),
+    ).toEqual([]);
+  });
+
+  test("strict-reads: a majority's write is missed", () => {
+    expect(
+      verdictsOfRead((made) => {
+        made.put(dotOf(0, 1), ALL);
+        return () => ({ status: 404, values: [], context: null, live: 0, deleted: 0 });
+      }),
+    ).toEqual(["strict-reads"]);
+  });
+
+  test("strict-reads: a replaced value is shown again", () => {
+    expect(
+      verdictsOfRead((made) => {
+        const first = made.put(dotOf(0, 1), ALL);
+        const second = made.put(dotOf(0, 2), ALL, {
+          held: first.record,
+          seen: [first.op],
+          context: first.record.context,
+        });
+        return () => answerOf([first.op], second.record.context);
+      }),
+    ).toEqual(["strict-reads"]);
+  });
+
+  test("contexts: a read's context speaks of a sibling that is not counted", () => {
+    expect(
+      verdictsOfRead((made) => {
+        const one = made.put(dotOf(0, 1), ALL);
+        const held = { held: one.record, seen: [], context: [] };
+        const both = made.put(dotOf(1, 1), [1, 2, 0], held);
+        return () => answerOf([one.op], mergeRecords(one.record, both.record).context);
+      }),
+    ).toContain("contexts");
+  });
+
+  test("contexts: a put's answer covers what its client has not seen", () => {
+    const made = new HandMade(hasher);
+    const one = made.put(dotOf(0, 1), ALL);
+    const other = made.put(dotOf(0, 2), ALL, { held: one.record, seen: [], context: [] });
+    judgeWriteContext(
+      made.world.violate.bind(made.world),
+      other.op,
+      made.key,
+      other.record.context,
+    );
+    expect(made.verdicts).toEqual(["contexts"]);
+  });
+
+  test("phantom: a value that nobody put, or that was refused", () => {
+    expect(
+      verdictsOfRead((made) => {
+        const refused = made.begin("put");
+        made.refuse(refused);
+        const good = made.put(dotOf(0, 1), ALL);
+        return () => answerOf([good.op, refused], good.record.context);
+      }),
+    ).toContain("phantom");
+  });
+
+  test("duplicates: one value shown twice, and one write executed twice", () => {
+    expect(
+      verdictsOfRead((made) => {
+        const { op, record } = made.put(dotOf(0, 1), ALL);
+        return () => answerOf([op, op], record.context);
+      }),
+    ).toContain("duplicates");
+    const made = new HandMade(hasher);
+    const { op } = made.put(dotOf(0, 1), ALL);
+    made.store(1, made.record(op, dotOf(1, 1), null, null), dotOf(1, 1));
+    expect(made.verdicts).toEqual(["duplicates"]);
+    const repeated = new HandMade(hasher);
+    const again = repeated.put(dotOf(0, 1), ALL).op;
+    again.repeats = 1;
+    repeated.store(1, repeated.record(again, dotOf(1, 1), null, null), dotOf(1, 1));
+    expect(repeated.verdicts).toEqual([]);
+  });
+
+  test("honest-answers: too few acks, stand-ins in a strict answer, a status that there is not", () => {
+    const made = new HandMade(hasher);
+    const report = made.world.violate.bind(made.world);
+    const strict = made.begin("put");
+    judgeAcks(report, strict, { acks: 2, fallbacks: 0 });
+    expect(made.verdicts).toEqual([]);
+    judgeAcks(report, strict, { acks: 1, fallbacks: 0 });
+    judgeAcks(report, strict, { acks: 2, fallbacks: 1 });
+    judgeStatus(report, "get", 500, "a get");
+    expect(made.world.violations.length).toBe(3);
+    expect(made.verdicts).toEqual(["honest-answers"]);
+  });
+
+  test("honest-answers: what was refused is stored", () => {
+    const made = new HandMade(hasher);
+    const op = made.begin("put");
+    made.refuse(op);
+    made.store(0, made.record(op, dotOf(0, 1), null, null), dotOf(0, 1));
+    expect(made.verdicts).toEqual(["honest-answers"]);
+  });
+
+  test("dot-reuse: one dot, two values", () => {
+    const made = new HandMade(hasher);
+    made.put(dotOf(0, 1), ALL);
+    const other = made.begin("put");
+    made.store(0, made.record(other, dotOf(0, 1), null, null), dotOf(0, 1));
+    expect(made.verdicts).toContain("dot-reuse");
+  });
+
+  test("dot-reuse: a dot is minted that a context has covered", () => {
+    const made = new HandMade(hasher);
+    const second = made.put(dotOf(0, 2), ALL);
+    expect(second.record.context[0]?.counter).toBe(2);
+    made.put(dotOf(0, 1), ALL);
+    expect(made.verdicts).toEqual(["dot-reuse"]);
+  });
+
+  test("durable-before-seen: a dot at another node before its commit", () => {
+    const made = new HandMade(hasher);
+    const op = made.begin("put");
+    const record = made.record(op, dotOf(0, 1), null, null);
+    made.store(0, record, dotOf(0, 1), false);
+    made.store(1, record);
+    expect(made.verdicts).toEqual(["durable-before-seen"]);
+  });
+
+  test("unseen-replaced: a put drops a sibling that its client had not seen", () => {
+    const made = new HandMade(hasher);
+    const one = made.put(dotOf(0, 1), ALL);
+    const other = made.begin("put", { seen: [] });
+    // With what it covers taken for what its client had seen.
+    const record = made.record(other, dotOf(0, 2), one.record, one.record.context);
+    made.store(0, record, dotOf(0, 2));
+    expect(made.verdicts).toEqual(["unseen-replaced"]);
+  });
+
+  test("sessions: an answer of a session lacks what it had seen", () => {
+    const made = new HandMade(hasher);
+    const report = made.world.violate.bind(made.world);
+    const first = made.put(dotOf(0, 1), ALL);
+    const second = made.put(dotOf(1, 1), ALL);
+    const op = made.begin("get");
+    const { ledger } = made.world;
+    judgeSession(ledger, report, op, made.key, [first.op.id], { context: first.record.context });
+    expect(made.verdicts).toEqual([]);
+    judgeSession(ledger, report, op, made.key, [first.op.id], { context: second.record.context });
+    expect(made.verdicts).toEqual(["sessions"]);
+  });
+
+  test("sessions: nothing at all where only a reaped tombstone may leave nothing", () => {
+    const made = new HandMade(hasher);
+    const { op } = made.put(dotOf(0, 1), ALL);
+    const read = made.begin("get");
+    judgeSession(made.world.ledger, made.world.violate.bind(made.world), read, made.key, [op.id], {
+      context: null,
+    });
+    expect(made.verdicts).toEqual(["sessions"]);
+  });
+
+  test("preconditions: a key is created that a majority held before", () => {
+    const made = new HandMade(hasher);
+    const creation = made.begin("put");
+    judgeCreation(made.world, creation, made.key);
+    expect(made.verdicts).toEqual([]);
+    made.put(dotOf(0, 1), ALL);
+    judgeCreation(made.world, made.begin("put"), made.key);
+    expect(made.verdicts).toEqual(["preconditions"]);
+  });
+
+  test("lists: out of order, a key that is none, a key left out", () => {
+    const pageOf = (names: readonly string[]): string =>
+      JSON.stringify({ keys: names.map((name) => ({ name })), complete: true });
+    const made = new HandMade(hasher);
+    made.put(dotOf(0, 1), ALL);
+    const op = made.begin("list");
+    // Later than the put was acknowledged: in this world no time passes.
+    const later = { ...op, startMs: 1, endMs: 2 };
+    judgeList(made.world, later, false, pageOf(["key-0"]));
+    expect(made.verdicts).toEqual([]);
+    judgeList(made.world, later, false, pageOf(["key-0", "key-0"]));
+    judgeList(made.world, later, false, pageOf(["key-0", "nobody"]));
+    judgeList(made.world, later, false, pageOf([]));
+    expect(made.world.violations.length).toBe(3);
+  });
+});
+
+describe("the final state", () => {
+  test("is right when it holds what nothing has replaced", () => {
+    const made = new HandMade(hasher);
+    made.put(dotOf(0, 1), ALL);
+    judgeFinalState(made.world);
+    judgeStrayRows(made.world);
+    expect([made.verdicts, divergence(made.world, made.key), leftOver(made.world)]).toEqual([
+      [],
+      null,
+      null,
+    ]);
+  });
+
+  test("lost-writes: an acknowledged write is nowhere, and nobody has replaced it", () => {
+    const made = new HandMade(hasher);
+    const first = made.put(dotOf(0, 1), ALL);
+    const other = made.begin("put", { seen: [] });
+    const record = made.record(other, dotOf(1, 1), null, null);
+    for (const home of ALL) made.store(home, record, home === 1 ? dotOf(1, 1) : null);
+    expect(first.op.status).toBe("ok");
+    judgeFinalState(made.world);
+    expect(made.verdicts).toContain("lost-writes");
+  });
+
+  test("resurrected and siblings-bounded: a replaced write stands beside what has replaced it", () => {
+    const made = new HandMade(hasher);
+    const first = made.put(dotOf(0, 1), ALL);
+    const second = made.put(dotOf(1, 1), ALL, {
+      held: first.record,
+      seen: [first.op],
+      context: first.record.context,
+    });
+    const both = {
+      context: second.record.context,
+      siblings: [...first.record.siblings, ...second.record.siblings],
+    };
+    for (const home of ALL) made.store(home, both);
+    judgeFinalState(made.world);
+    expect(made.verdicts).toEqual(["resurrected", "siblings-bounded"]);
+  });
+
+  test("convergence: homes differ, a row at a stranger, a hint that nobody fetched", () => {
+    const made = new HandMade(hasher);
+    const first = made.put(dotOf(0, 1), ALL);
+    made.store(1, made.record(made.begin("put"), dotOf(1, 1), first.record, null), dotOf(1, 1));
+    expect(divergence(made.world, made.key)).toContain("differs between its homes");
+    made.key.homes = [0, 1];
+    judgeStrayRows(made.world);
+    expect(made.verdicts).toEqual(["convergence"]);
+  });
+});
