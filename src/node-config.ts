@@ -32,6 +32,8 @@ export interface NodeConfig {
   readonly messageLifeMs?: number;
   /** Bytes of the disk that holds the data directory, 0 or absent when it does not say: hints may take a part of them. */
   readonly diskBytes?: number;
+  /** How long hints wait for their targets: HINT_AGE_MAX_MS, but for worlds that do not last so long. */
+  readonly hintAgeMs?: number;
   /** ANTI_ENTROPY_INTERVAL_MS unless given. */
   readonly antiEntropyIntervalMs?: number;
   /** ANTI_ENTROPY_BYTES_PER_SECOND unless given. */

@@ -23,6 +23,10 @@ const COUNTED: Readonly<Record<keyof Counters, readonly [name: string, help: str
   hintsSent: ["hints_sent", "Records sent to stand-ins because a home was away."],
   hintsStored: ["hints_stored", "Hints taken or renewed here for homes that were away."],
   hintsRefused: ["hints_refused", "New hints refused because the budget was used up."],
+  hintsPushed: [
+    "hints_pushed",
+    "Hints given to owners other than their home, who did not have them.",
+  ],
   hintsDelivered: ["hints_delivered", "Hints that their home has taken over."],
   hintsRerouted: [
     "hints_rerouted",

@@ -11,6 +11,7 @@ import { type ClusterId, type NodeId, parseRegionId } from "./core/ids.ts";
 import {
   BATCH_BYTES_MAX,
   GRACE_DEFAULT_MS,
+  HINT_AGE_MAX_MS,
   MESSAGE_LIFE_MS,
   PEER_BODY_BYTES_MAX,
   STAND_IN_AFTER_MIN_MS,
@@ -29,6 +30,7 @@ import { antiEntropyMetrics } from "./replication/anti-entropy-figures.ts";
 import { type AntiEntropyParts, createAntiEntropy } from "./replication/anti-entropy-parts.ts";
 import type { Replication } from "./replication/context.ts";
 import { Coordinator } from "./replication/coordinator.ts";
+import { ActorsSeen, CopyCheck } from "./replication/copy-check.ts";
 import { type Counters, newCounters } from "./replication/counters.ts";
 import { Doubt } from "./replication/doubt.ts";
 import { handoffWorker } from "./replication/handoff.ts";
@@ -104,7 +106,10 @@ export function createNode(options: NodeOptions): GyreNode {
   const wakeful: Env = { ...env, clock: new WakefulClock(env.clock) };
   const parts = assemble(options, wakeful);
   const { store, keyring, client, cluster } = parts;
-  const replication = replicationOf({ ...options, env: wakeful }, store, client, cluster);
+  let copyCheck: CopyCheck | null = null;
+  const mayBeCopy = () => copyCheck?.isPending === true;
+  const replication = replicationOf({ ...options, env: wakeful }, parts, mayBeCopy);
+  copyCheck = new CopyCheck(replication, () => cluster.beginRecovery());
   const {
     reaper,
     restored,
@@ -128,6 +133,7 @@ export function createNode(options: NodeOptions): GyreNode {
       ...cluster.handlers,
       ...service.handlers(),
       ...reapHandlers,
+      ...new ActorsSeen(store.meta).handlers(),
       ...repair.antiEntropy.handlers(service.admission),
     },
     messageLifeMs: lifeMs,
@@ -149,6 +155,7 @@ export function createNode(options: NodeOptions): GyreNode {
         handoffWorker(replication, isStopping),
         reaper,
         restored,
+        copyCheck,
         ...repair.workers,
       ];
       background = workers.map((worker) => startWorker(env.clock, env.logger, worker, 0));
@@ -250,9 +257,8 @@ function assemble(options: NodeOptions, wakeful: Env): Parts {
 
 function replicationOf(
   { config, env, data }: NodeOptions,
-  store: Store,
-  client: PeerClient,
-  cluster: Cluster,
+  { store, client, cluster }: Parts,
+  mayBeCopy: () => boolean,
 ): Replication {
   const clock = new HybridClock(() => env.clock.wallMs() + cluster.clocks.correctionMs());
   const doubt = new Doubt({
@@ -265,6 +271,7 @@ function replicationOf(
   });
   const counters = newCounters();
   const bytesMax = hintBudget(config.diskBytes ?? 0);
+  const ageMs = config.hintAgeMs ?? HINT_AGE_MAX_MS;
   return {
     env,
     self: data.nodeId,
@@ -283,7 +290,7 @@ function replicationOf(
     counters,
     doubt,
     lifeMs: config.messageLifeMs ?? MESSAGE_LIFE_MS,
-    hints: new Hints({ store, clock, counters, bytesMax }),
+    hints: new Hints({ store, clock, counters, bytesMax, ageMs }),
     actors: new ActorBook({
       meta: store.meta,
       logger: env.logger,
@@ -292,6 +299,7 @@ function replicationOf(
       incarnation: data.incarnation,
     }),
     clockIsOff: () => cluster.clocks.givesWay,
+    mayBeCopy,
     patienceMs: (node) => Math.max(2 * client.latencyP99Ms(node), STAND_IN_AFTER_MIN_MS),
     adoptRefusal: (detail) => cluster.adoptRefusal(detail),
     refreshLayout: (holder) => cluster.refreshLayout(holder),

@@ -15,6 +15,7 @@ export interface Counters {
   hintsSent: number;
   hintsStored: number;
   hintsRefused: number;
+  hintsPushed: number;
   hintsDelivered: number;
   hintsRerouted: number;
   hintsDegraded: number;
@@ -55,6 +56,7 @@ export function newCounters(): Counters {
     hintsSent: 0,
     hintsStored: 0,
     hintsRefused: 0,
+    hintsPushed: 0,
     hintsDelivered: 0,
     hintsRerouted: 0,
     hintsDegraded: 0,

@@ -81,7 +81,9 @@ class HintRound {
   async ensure(owner: NodeId): Promise<void> {
     const isHeld = owner === this.#r.self ? false : await this.#isHeldBy(owner);
     if (isHeld === true) this.holders.add(owner);
-    else if (isHeld === false) await this.give(owner);
+    if (isHeld !== false) return;
+    await this.give(owner);
+    if (this.holders.has(owner)) this.#r.counters.hintsPushed++;
   }
 
   async give(owner: NodeId): Promise<void> {

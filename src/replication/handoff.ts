@@ -14,7 +14,6 @@ import {
   HANDOFF_REMEMBERED_MAX,
   HANDOFF_ROWS_AT_ONCE,
   HANDOFF_ROWS_PER_SECOND,
-  HINT_AGE_MAX_MS,
 } from "../core/limits.ts";
 import type { AsideUsage, PlaceCursor } from "../env/disk.ts";
 import type { Worker } from "../env/worker.ts";
@@ -170,7 +169,7 @@ class Handoff {
   #isToGo(hint: AsideRecord): boolean {
     if (this.#overBudget) return true;
     const { sinceMs } = decodeHintNote(hint.note);
-    return this.#r.env.clock.wallMs() - sinceMs >= HINT_AGE_MAX_MS;
+    return this.#r.env.clock.wallMs() - sinceMs >= this.#r.hints.ageMs;
   }
 
   /** Only rows that are as they were when they were read: what was merged into one since is not covered by any answer. */

@@ -23,17 +23,21 @@ export class Hints {
   readonly #counters: Counters;
   /** Bytes of hints from which on new ones are refused. */
   readonly bytesMax: number;
+  /** How long a hint waits for its target before that is left to anti-entropy. */
+  readonly ageMs: number;
 
   constructor(parts: {
     readonly store: RecordStore;
     readonly clock: HybridClock;
     readonly counters: Counters;
     readonly bytesMax: number;
+    readonly ageMs: number;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#counters = parts.counters;
     this.bytesMax = parts.bytesMax;
+    this.ageMs = parts.ageMs;
   }
 
   /**

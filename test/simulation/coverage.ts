@@ -70,7 +70,7 @@ export const STATE_GROUPS: readonly StateGroup[] = [
       "read refused session_not_reached": "session not reached",
       "node hintsStored": "hint stored",
       "node hintsDelivered": "hint delivered",
-      "node hintsRerouted": "hint brought to another owner",
+      "node hintsPushed": "hint brought to another owner",
       "node hintsDegraded": "hint degraded to anti-entropy",
       "node custodiesEnded": "custody ended",
       "node standInReads": "read answered by a stand-in",

@@ -219,6 +219,8 @@ export class World {
       ...(options.scrubIntervalMs > 0 ? { scrubIntervalMs: options.scrubIntervalMs } : {}),
       ...options.reaping,
       diskBytes: options.diskBytes,
+      // A quarter of the worlds lasts longer than hints wait.
+      ...(options.seed % 4 === 0 ? { hintAgeMs: 1_500 } : {}),
     };
   }
 

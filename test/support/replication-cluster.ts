@@ -25,7 +25,7 @@ import {
 import { type Key, makeKey, RING_PLACES } from "../../src/core/key.ts";
 import type { LayoutMember, PlacementPolicy } from "../../src/core/layout.ts";
 import { firstLayout, withMembers } from "../../src/core/layout-rules.ts";
-import { HINT_BYTES_MAX, MESSAGE_LIFE_MS } from "../../src/core/limits.ts";
+import { HINT_AGE_MAX_MS, HINT_BYTES_MAX, MESSAGE_LIFE_MS } from "../../src/core/limits.ts";
 import { withoutValues } from "../../src/core/record.ts";
 import { encodeHead } from "../../src/core/record-codec.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
@@ -93,6 +93,7 @@ function digestOfRow({ key, record }: Row): RowDigest {
 /** A RecordStore on a map. `autoCommit` false holds every commit back until `commit()`. */
 export class FakeStore implements RecordStore {
   actorId;
+  epochEnd = 1;
   autoCommit = true;
   readonly unreadable = new Set<string>();
   readonly rows = new Map<string, Row>();
@@ -170,7 +171,12 @@ export class FakeStore implements RecordStore {
     for (const one of waiting) one.reject(new DiskFullError("full"));
   }
 
+  renewActor(): void {
+    this.actorId = actorIdFromBytes(new Uint8Array(16).fill(100 + ++this.#epoch));
+  }
+
   takeEpoch(): number {
+    this.epochEnd = this.#epoch + 2;
     return ++this.#epoch;
   }
 
@@ -355,6 +361,7 @@ export class ReplicationCluster {
   /** Of the secret that nodes made from now on have for their row digests. */
   digestKeyId = "key-1";
   readonly clocksOff = new Set<NodeId>();
+  readonly unsure = new Set<NodeId>();
   drop: Drop = () => "deliver";
   readonly #inDoubt: readonly number[];
   readonly #hintBytesMax: number;
@@ -496,7 +503,13 @@ export class ReplicationCluster {
       counters,
       doubt,
       lifeMs: MESSAGE_LIFE_MS,
-      hints: new Hints({ store, clock, counters, bytesMax: this.#hintBytesMax }),
+      hints: new Hints({
+        store,
+        clock,
+        counters,
+        bytesMax: this.#hintBytesMax,
+        ageMs: HINT_AGE_MAX_MS,
+      }),
       actors: new ActorBook({
         meta: store.meta,
         logger: env.logger,
@@ -504,6 +517,7 @@ export class ReplicationCluster {
         actorId: store.actorId,
         incarnation: 1,
       }),
+      mayBeCopy: () => this.unsure.has(member.id),
       clockIsOff: () => this.clocksOff.has(member.id),
       patienceMs: () => 150,
       adoptRefusal: ignore,
