@@ -83,6 +83,14 @@ export class Cluster implements Membership {
     this.#parts.suspicion.noteStall(lateMs);
   }
 
+  /**
+   * This database was found to be a copy: it may have forgotten promises. This node executes nothing until it has found the
+   * newest document (design 6). @throws DiskFullError
+   */
+  beginRecovery(): void {
+    if (this.#parts.clusterId !== undefined) this.#parts.layouts.beginRecovery();
+  }
+
   /** This node's wall clock against the median of its peers'. */
   get clocks(): ClockWatch {
     return this.#parts.clocks;

@@ -76,6 +76,12 @@ export const REAP_KEYS_MAX = 64;
 export const REAP_STEP_ROWS = 128;
 /** Pause between its steps, in ms: a million rows take a quarter of an hour, for a hundredth of a core. */
 export const REAP_STEP_PAUSE_MS = 100;
+/** How often a node asks whether its database is a copy of another, in ms. */
+export const COPY_CHECK_INTERVAL_MS = 1_000;
+/** Peers that it asks each time. */
+export const COPY_CHECK_PEERS = 2;
+/** Actors of others whose newest sequences are remembered, in memory. More: the one unheard for longest is forgotten. */
+export const ACTORS_SEEN_MAX = 4_096;
 /** Rows of a restored backup that one step puts on their shelf, or asks the other owners about. */
 export const RESTORED_KEYS_AT_ONCE = 128;
 /** Keys remembered for the quiet rule. More: all others count as touched when the newest forgotten one was. */
@@ -177,8 +183,8 @@ export const ANTI_ENTROPY_INTERVAL_MS = 10_000;
 export const ANTI_ENTROPY_BYTES_PER_SECOND = 32 * MIB;
 /** Rows that a node's own rounds compare or exchange in a second, for the same reason: some 20 us of work each. */
 export const ANTI_ENTROPY_ROWS_PER_SECOND = 20_000;
-/** Rounds of others that a node answers at once. More: refused as overloaded, and the peer comes again later. */
-export const ANTI_ENTROPY_ANSWERS_MAX = 4;
+/** Messages of the rounds of others that a node answers at once: one round sends four. More: refused as overloaded. */
+export const ANTI_ENTROPY_ANSWERS_MAX = 16;
 /** Rows that a node reads of a slice of a leaf for one comparison. More are left to the next round. */
 export const ANTI_ENTROPY_RANGE_ROWS_MAX = 65_536;
 /** Rows of the largest list that is compared row by row. Longer ones are first cut into sixteen. */

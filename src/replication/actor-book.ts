@@ -92,6 +92,11 @@ export class ActorBook {
     this.#store(this.#self, { actor: this.own.actor, generation: above + 1 });
   }
 
+  /** This node mints under another actor from now on. @throws DiskFullError */
+  renewed(actor: ActorId): void {
+    this.#store(this.#self, { actor, generation: this.own.generation + 1 });
+  }
+
   /**
    * Somebody tells of a node's actor. Durable when it returns. False when something newer, or another actor of the same
    * generation, is known. @throws DiskFullError

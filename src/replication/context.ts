@@ -31,6 +31,8 @@ export interface Replication {
   readonly actors: ActorBook;
   /** This node's clock is far from its peers': another home should stamp what is put, if one can be had. */
   readonly clockIsOff: () => boolean;
+  /** Nobody was asked yet whether this database is a copy of another, which mints the dots that it would mint. */
+  readonly mayBeCopy: () => boolean;
   /** How long a home may take before another one is asked as well: max(2 x its p99, 150 ms). */
   readonly patienceMs: (node: NodeId) => number;
   /** Adopts the newer document that a `stale_layout` refusal carries. Never throws. */

@@ -72,14 +72,15 @@ export class Coordinator implements KeyValueService {
     const route = routeOf(layout, request.key);
     if (route === undefined) return { status: "namespace-not-found" };
     if (route.homes.includes(this.#r.self)) {
-      const givesWay = this.#r.clockIsOff() && route.homes.length > 1;
+      const isUnsure = this.#r.clockIsOff() || this.#r.mayBeCopy();
+      const givesWay = isUnsure && route.homes.length > 1;
       return givesWay ? this.#giveWay(request, route) : this.#putPath.coordinate(request);
     }
     this.#r.counters.forwards++;
     return forwardPut(this.#r, request, route, (put) => this.#putPath.coordinate(put, true));
   }
 
-  /** With a clock that is wrong: another home coordinates. This one does, with a corrected clock, if no other will. */
+  /** With a clock that is wrong, or just started: another home coordinates. This one does, with a corrected clock, if no other will. */
   async #giveWay(request: PutRequest, route: Route): Promise<PutOutcome> {
     const startMs = this.#r.env.clock.monotonicMs();
     const others = route.homes.filter((home) => home !== this.#r.self);

@@ -148,6 +148,14 @@ export class Doubt {
     this.#rows.delete(key.id);
   }
 
+  /** This database was found to be a copy: whatever was acknowledged after it was made may be missing. @throws DiskFullError */
+  begin(): void {
+    this.#meta.set(META_IN_DOUBT, new Uint8Array([1]));
+    this.#everywhere = true;
+    this.#heard.clear();
+    this.#losses++;
+  }
+
   /** True while any unit of this node is in doubt. One comparison on the path of every healthy read. */
   get any(): boolean {
     return this.#everywhere;

@@ -70,7 +70,7 @@ export class PeerService {
     if (this.#r.membership.refusesWrites()) throw notFormed();
     this.#r.counters.replicaWrites++;
     try {
-      const { sequence } = this.#r.replica.merge(message.key, message.record);
+      const { sequence } = this.#r.replica.merge(message.key, message.record, message.head);
       const ack = encodeAck(this.#r.actors.generationsOf(homes));
       if (this.#r.store.isDurable(sequence)) return ack;
       return this.#r.store.whenDurable(sequence).then(
@@ -142,6 +142,7 @@ export class PeerService {
     const namespace = this.#r.membership.layout()?.namespaceById(message.request.key.namespace);
     if (namespace === undefined) throw namespaceNotFound();
     if (this.#r.membership.refusesWrites()) throw notFormed();
+    if (this.#r.mayBeCopy()) throw notReady("this node has just started");
     this.#remember(message.requestId, context.from);
     // The deadline shrinks at each hop, so that the answer is still awaited when it comes.
     const request = withNamespace(message, namespace, context.timeoutMs * HOP_SHARE);
@@ -244,6 +245,10 @@ function notHome(route: Route): PeerError {
 
 function hintsFull(): PeerError {
   return new PeerError("refused", "overloaded", "No more hints are taken: their budget is used up");
+}
+
+function notReady(reason: string): PeerError {
+  return new PeerError("refused", "not_ready", `Cannot coordinate: ${reason}`);
 }
 
 function notFormed(): PeerError {

@@ -27,6 +27,11 @@ export class EpochLease {
     this.#durableEnd = this.#next;
   }
 
+  /** The end of the durable lease, exclusive: every epoch that was ever given out is below it. */
+  get end(): number {
+    return this.#durableEnd;
+  }
+
   get exhausted(): boolean {
     return this.#next >= this.#end;
   }

@@ -105,13 +105,18 @@ export interface RowWatcher {
 export interface RecordStore {
   /** The actor of this database's dots. A new one after any loss or unclean stop that may forget. */
   readonly actorId: ActorId;
+  /** Every epoch that this database has given out under its actor is below it. */
+  readonly epochEnd: number;
+  /** This database was found to be a copy of another: from now on it mints under a new actor, in doubt. Durable when it returns. */
+  renewActor(): void;
   read(key: Key): StoredRecord;
   /**
    * Puts the record into the turn's transaction and into the cache; durable when `whenDurable(sequence)` resolves.
-   * `minted` is what the local column becomes. Returns the row's new sequence.
+   * `minted` is what the local column becomes; `head`, for a caller who has it, is encodeHead of the record. Returns the
+   * row's new sequence.
    * @throws DiskFullError only when the transaction could not even hold it; the turn is then rolled back.
    */
-  write(key: Key, record: CausalRecord, minted: Minted | null): number;
+  write(key: Key, record: CausalRecord, minted: Minted | null, head?: Uint8Array): number;
   /**
    * Deletes a row that cannot be read and that no other owner holds either: from then on it is absent. Durable when it
    * returns. REQUIRES: `read` says unknown. @throws DiskFullError

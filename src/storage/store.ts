@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { assert } from "../core/assert.ts";
-import { type ActorId, actorIdFromBytes } from "../core/ids.ts";
+import type { ActorId } from "../core/ids.ts";
 import { type Key, placeOf } from "../core/key.ts";
 import { TURN_BYTES_MAX, TURN_RECORDS_MAX } from "../core/limits.ts";
 import { recordBytes } from "../core/record.ts";
@@ -9,10 +9,10 @@ import type { CausalRecord } from "../core/version.ts";
 import type { AsideUsage, Disk, Minted, PlaceCursor } from "../env/disk.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 import type { Random } from "../env/random.ts";
+import { openActor, renewActor } from "./actor.ts";
 import { AsideRows } from "./aside-rows.ts";
 import { RowChecksum } from "./checksum.ts";
 import { EpochLease } from "./epoch-lease.ts";
-import { ACTOR_META } from "./meta-names.ts";
 import type {
   AsideFound,
   PlaceScanAnswer,
@@ -30,7 +30,6 @@ import { type FoundRecord, type ReplacedRow, RowReader } from "./row-reader.ts";
 import type { StoreCounters, StoreOptions } from "./store-options.ts";
 import { Turn } from "./turn.ts";
 
-const ACTOR_BYTES = 16;
 /**
  * What a cached record costs beyond recordBytes: key text, map entry, list links, and that V8 spends some 300 bytes on
  * each array of bytes. Measured on Node 24: 1,500 bytes in all for a record of one value of 100 bytes.
@@ -41,10 +40,11 @@ const CACHE_FRACTION_MAX = 4;
 
 /** The records of one node: a write-through cache over a disk, with group commit, checksums and epochs. */
 export class Store implements RecordStore {
-  readonly actorId: ActorId;
+  #actorId: ActorId;
   readonly meta: MetaStore;
 
   readonly #disk: Disk;
+  readonly #random: Random;
   readonly #cache: LRUCache<string, FoundRecord>;
   readonly #checksum: RowChecksum;
   readonly #reader: RowReader;
@@ -98,7 +98,20 @@ export class Store implements RecordStore {
     this.#asides = new AsideRows(options, this.#checksum, this.#turn);
     this.#restored = new RestoredRows(options, this.#asides, this.#turn);
     this.meta = this.#makeMeta();
-    this.actorId = this.#openActor(options.random);
+    this.#actorId = openActor(options.disk, this.#turn, options.random);
+    this.#random = options.random;
+  }
+
+  get actorId(): ActorId {
+    return this.#actorId;
+  }
+
+  get epochEnd(): number {
+    return this.#epochs.end;
+  }
+
+  renewActor(): void {
+    this.#actorId = renewActor(this.#disk, this.#turn, this.#random);
   }
 
   get counters(): StoreCounters {
@@ -135,8 +148,12 @@ export class Store implements RecordStore {
   }
 
   /** REQUIRES: values that own their memory. They stay in the cache, and a view would keep a whole request alive. */
-  write(key: Key, record: CausalRecord, minted: Minted | null): number {
-    const head = encodeHead(record);
+  write(
+    key: Key,
+    record: CausalRecord,
+    minted: Minted | null,
+    head: Uint8Array = encodeHead(record),
+  ): number {
     const body = encodeBody(record);
     this.#turn.begin();
     const sequence = this.#turn.nextSequence(key.id);
@@ -333,13 +350,5 @@ export class Store implements RecordStore {
       delete: (name) => this.#turn.commitAlone(() => this.#disk.deleteMeta(name)),
       names: (prefix) => this.#disk.metaNames(prefix),
     };
-  }
-
-  #openActor(random: Random): ActorId {
-    const stored = this.#disk.getMeta(ACTOR_META);
-    if (stored !== undefined && stored.length === ACTOR_BYTES) return actorIdFromBytes(stored);
-    const fresh = random.bytes(ACTOR_BYTES);
-    this.meta.set(ACTOR_META, fresh);
-    return actorIdFromBytes(fresh);
   }
 }

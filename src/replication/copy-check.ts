@@ -1,0 +1,188 @@
+/**
+ * Notices that this database is a copy of another: a virtual machine or a directory that was rolled back, a clone of it that
+ * runs beside it. Such a database mints dots that are taken, and what was acknowledged after it was made is missing
+ * (reliability.md 3 A3.5). Its own files cannot show it, so peers remember of each actor the end of its epochs and its newest
+ * sequence: whoever hears of more than it has itself is not what it believes to be.
+ *
+ *     actorSeen   [actor, epochEnd, sequence]   -> [epochEnd, sequence]     the highest that was heard before, 0 for none
+ */
+import { type MessageHandlers, PeerError, type WireFields } from "../cluster/peer-channel.ts";
+import { readBytes, readInt } from "../cluster/wire-read.ts";
+import { bytesFromByteString, bytesToHex } from "../core/bytes.ts";
+import { type ActorId, actorIdFromBytes, type NodeId } from "../core/ids.ts";
+import { ACTORS_SEEN_MAX, COPY_CHECK_INTERVAL_MS, COPY_CHECK_PEERS } from "../core/limits.ts";
+import type { MetaStore } from "../env/meta-store.ts";
+import type { Worker } from "../env/worker.ts";
+import type { Replication } from "./context.ts";
+import { badMessage } from "./data-messages.ts";
+import { membersOf } from "./reaper.ts";
+
+/** Followed by the actor in hex digits. The value: the end of its epochs, 8 bytes, big-endian. */
+const META_PREFIX = "epochs-seen/";
+const ACTOR_BYTES = 16;
+const ASK_TIMEOUT_MS = 1_000;
+const TWO_POW_32 = 2 ** 32;
+
+interface Seen {
+  readonly epochEnd: number;
+  /** Since this process started: it changes with every write. */
+  readonly sequence: number;
+}
+
+/** What this node remembers of the actors of others. */
+export class ActorsSeen {
+  readonly #meta: MetaStore;
+  readonly #seen = new Map<ActorId, Seen>();
+
+  constructor(meta: MetaStore) {
+    this.#meta = meta;
+  }
+
+  handlers(): MessageHandlers {
+    return {
+      actorSeen: (fields) => {
+        const bytes = readBytes(fields, 0, "actor", ACTOR_BYTES);
+        if (bytes.length !== ACTOR_BYTES) throw badMessage("an actor");
+        const told = {
+          epochEnd: readInt(fields, 1, "epochEnd", 0, Number.MAX_SAFE_INTEGER),
+          sequence: readInt(fields, 2, "sequence", 0, Number.MAX_SAFE_INTEGER),
+        };
+        const before = this.#learn(actorIdFromBytes(bytes), told);
+        return [before.epochEnd, before.sequence];
+      },
+    };
+  }
+
+  /** Returns what was known before. @throws DiskFullError */
+  #learn(actor: ActorId, told: Seen): Seen {
+    const name = META_PREFIX + bytesToHex(bytesFromByteString(actor));
+    const known = this.#seen.get(actor) ?? { epochEnd: decode(this.#meta.get(name)), sequence: 0 };
+    // Durable before it is answered, but it changes only with a start of that node, or after thousands of epochs.
+    if (told.epochEnd > known.epochEnd) this.#meta.set(name, encode(told.epochEnd));
+    this.#seen.delete(actor);
+    this.#seen.set(actor, {
+      epochEnd: Math.max(told.epochEnd, known.epochEnd),
+      sequence: Math.max(told.sequence, known.sequence),
+    });
+    for (const oldest of this.#seen.keys()) {
+      if (this.#seen.size <= ACTORS_SEEN_MAX) break;
+      this.#seen.delete(oldest);
+    }
+    return known;
+  }
+}
+
+/** Asks whether this database is a copy: all members at the start, some of them for as long as the node runs. */
+export class CopyCheck implements Worker {
+  readonly name = "copy-check";
+  readonly #r: Replication;
+  readonly #onCopy: () => void;
+  /** The end of the epochs when the database was opened: what was leased since says nothing about the time before. */
+  readonly #openedEnd: number;
+  /** First everybody is asked, then everybody is told of a lease of this start's own, then some are asked now and then. */
+  #phase: "asking" | "telling" | "running" = "asking";
+  #turn = 0;
+
+  /** `onCopy`: what else must be done when it is one, after the new actor is durable. */
+  constructor(r: Replication, onCopy: () => void) {
+    this.#r = r;
+    this.#onCopy = onCopy;
+    this.#openedEnd = r.store.epochEnd;
+  }
+
+  /** Peers have not been asked and told since the start: another node should mint. */
+  get isPending(): boolean {
+    return this.#phase !== "running";
+  }
+
+  async step(): Promise<number> {
+    const { membership, self, store } = this.#r;
+    const layout = membership.layout();
+    if (layout?.member(self)?.role !== "storage") return COPY_CHECK_INTERVAL_MS / 4;
+    const members = membersOf(layout, self);
+    const asked = this.isPending ? members : this.#some(members);
+    const { actorId } = store;
+    const epochEnd = this.#phase === "asking" ? this.#openedEnd : store.epochEnd;
+    // The lease of this start is yet to be committed, with the turn.
+    if (this.#phase === "telling" && epochEnd <= this.#openedEnd) return 1;
+    const sequence = store.lastSequence();
+    try {
+      await store.whenDurable(sequence);
+    } catch {
+      // The turn was undone on a full disk: what was to be told never was.
+      return COPY_CHECK_INTERVAL_MS;
+    }
+    const heard = await Promise.all(
+      asked.map((node) => this.#ask(node, actorId, epochEnd, sequence)),
+    );
+    if (store.actorId !== actorId) return 0;
+    const isCopy = heard.some(
+      (seen) => seen !== null && (seen.epochEnd > epochEnd || seen.sequence > store.lastSequence()),
+    );
+    if (isCopy) this.#renew();
+    if (this.#phase === "asking") {
+      this.#phase = "telling";
+      // Leases: an older copy that is started one day will be behind it.
+      store.takeEpoch();
+      return 0;
+    }
+    this.#phase = "running";
+    return COPY_CHECK_INTERVAL_MS;
+  }
+
+  #renew(): void {
+    const { store, actors, doubt, counters, env } = this.#r;
+    store.renewActor();
+    actors.renewed(store.actorId);
+    doubt.begin();
+    counters.actorsRenewed++;
+    env.logger.error("database-is-a-copy", {
+      advice:
+        "this database was rolled back, or is a copy of one that went on: it goes on under a new actor id, in doubt of " +
+        "everything it holds. Restore backups with `gyre restore`; never copy a data directory.",
+    });
+    this.#onCopy();
+  }
+
+  /** Others each time. */
+  #some(members: readonly NodeId[]): NodeId[] {
+    const count = Math.min(COPY_CHECK_PEERS, members.length);
+    return Array.from({ length: count }, () => members[this.#turn++ % members.length] as NodeId);
+  }
+
+  async #ask(
+    node: NodeId,
+    actor: ActorId,
+    epochEnd: number,
+    sequence: number,
+  ): Promise<Seen | null> {
+    const fields: WireFields = [bytesFromByteString(actor), epochEnd, sequence];
+    try {
+      const answer = await this.#r.channel.send(node, "actorSeen", fields, {
+        timeoutMs: ASK_TIMEOUT_MS,
+        lane: "direct",
+      });
+      return {
+        epochEnd: readInt(answer, 0, "epochEnd", 0, Number.MAX_SAFE_INTEGER),
+        sequence: readInt(answer, 1, "sequence", 0, Number.MAX_SAFE_INTEGER),
+      };
+    } catch (error) {
+      if (error instanceof PeerError) return null;
+      throw error;
+    }
+  }
+}
+
+function encode(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, Math.floor(value / TWO_POW_32));
+  view.setUint32(4, value % TWO_POW_32);
+  return bytes;
+}
+
+function decode(bytes: Uint8Array | undefined): number {
+  if (bytes?.length !== 8) return 0;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.getUint32(0) * TWO_POW_32 + view.getUint32(4);
+}

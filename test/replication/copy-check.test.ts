@@ -1,0 +1,187 @@
+/** A database that was rolled back or cloned is noticed by what its peers remember (reliability.md 3 A3.5). */
+import { describe, expect, test } from "bun:test";
+import type { Replication } from "../../src/replication/context.ts";
+import { ActorsSeen, CopyCheck } from "../../src/replication/copy-check.ts";
+import {
+  type FakeNode,
+  type FakeStore,
+  ReplicationCluster,
+} from "../support/replication-cluster.ts";
+
+function cluster(): ReplicationCluster {
+  const c = new ReplicationCluster(["eu", "eu", "eu"]);
+  for (const { handlers, store } of c.nodes) {
+    Object.assign(handlers, new ActorsSeen(store.meta).handlers());
+  }
+  return c;
+}
+
+/** The database as it was at an earlier moment, under the same node. */
+function earlier(store: FakeStore, was: { sequence?: number; epochEnd?: number }): FakeStore {
+  const copy = Object.create(store) as FakeStore;
+  const { actorId } = store;
+  let renewed = actorId;
+  Object.defineProperties(copy, {
+    actorId: { get: () => renewed },
+    epochEnd: { get: () => was.epochEnd ?? store.epochEnd },
+    lastSequence: { value: () => was.sequence ?? store.lastSequence() },
+    whenDurable: { value: () => Promise.resolve() },
+    takeEpoch: { value: () => store.takeEpoch() },
+    renewActor: {
+      value: () => {
+        store.renewActor();
+        renewed = store.actorId;
+      },
+    },
+  });
+  return copy;
+}
+
+/** A process that runs on this database. */
+function started(node: FakeNode, store: FakeStore = node.store) {
+  let copies = 0;
+  const r: Replication = { ...node.replication, store };
+  const check = new CopyCheck(r, () => {
+    copies++;
+  });
+  return {
+    check,
+    step: async (c: ReplicationCluster) => {
+      await c.settle(check.step());
+    },
+    get copies() {
+      return copies;
+    },
+  };
+}
+
+/** A process that has asked, and told of its lease. */
+async function run(c: ReplicationCluster, node: FakeNode): Promise<void> {
+  const process = started(node);
+  await process.step(c);
+  await process.step(c);
+  expect(process.check.isPending).toBe(false);
+}
+
+describe("a database that is no copy", () => {
+  test("is left alone through puts and starts", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    for (let start = 0; start < 3; start++) {
+      const process = started(node);
+      for (let i = 0; i < 3; i++) {
+        await process.step(c);
+        await c.put(0, `k${i}`, "v");
+      }
+      expect(process.copies).toBe(0);
+    }
+    expect(node.replication.counters.actorsRenewed).toBe(0);
+  });
+
+  test("is asked about before this node mints, and not for ever when nobody answers", async () => {
+    const c = cluster();
+    c.drop = () => "refuse";
+    const process = started(c.node(0));
+    expect(process.check.isPending).toBe(true);
+    await process.step(c);
+    await process.step(c);
+    expect(process.check.isPending).toBe(false);
+  });
+
+  test("with writes between the question and its answer is none", async () => {
+    const c = cluster();
+    const process = started(c.node(0));
+    await process.step(c);
+    const step = process.check.step();
+    c.node(0).store.write(c.key("x"), { context: [], siblings: [] }, null);
+    await c.settle(step);
+    await process.step(c);
+    expect(process.copies).toBe(0);
+  });
+});
+
+describe("a database that is a copy", () => {
+  test("older than a start since, takes a new actor before it mints anything, in doubt", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    const { epochEnd } = node.store;
+    const actor = node.store.actorId;
+    await run(c, node);
+    expect(node.store.epochEnd).toBeGreaterThan(epochEnd);
+    const copy = started(node, earlier(node.store, { epochEnd, sequence: 0 }));
+    await copy.step(c);
+    expect(copy.copies).toBe(1);
+    expect(node.store.actorId).not.toBe(actor);
+    const { actors, doubt, counters } = node.replication;
+    expect(actors.own.actor).toBe(node.store.actorId);
+    expect([doubt.any, counters.actorsRenewed]).toEqual([true, 1]);
+  });
+
+  test("of the same start, such as a machine set back to a snapshot, is noticed by its sequence", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    const process = started(node);
+    await process.step(c);
+    const sequence = node.store.lastSequence();
+    await c.put(0, "k", "v");
+    await process.step(c);
+    const copy = started(node, earlier(node.store, { sequence }));
+    await copy.step(c);
+    expect(copy.copies).toBe(1);
+  });
+
+  test("and is so once: under its new actor nothing is known of it", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    await run(c, node);
+    await c.put(0, "k", "v");
+    const copy = started(node, earlier(node.store, { epochEnd: 1, sequence: 0 }));
+    for (let i = 0; i < 4; i++) await copy.step(c);
+    expect(copy.copies).toBe(1);
+  });
+
+  test("of a node whose peers have restarted is still known by its epochs", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    const { epochEnd } = node.store;
+    await run(c, node);
+    for (const { handlers, store } of c.nodes) {
+      Object.assign(handlers, new ActorsSeen(store.meta).handlers());
+    }
+    const copy = started(node, earlier(node.store, { epochEnd }));
+    await copy.step(c);
+    expect(copy.copies).toBe(1);
+  });
+});
+
+describe("a node that has just started", () => {
+  test("lets another home mint, and refuses what others forward to it", async () => {
+    const c = cluster();
+    c.unsure.add(c.node(0).id);
+    const outcome = await c.put(0, "k", "v", { consistency: { level: "all" } });
+    expect(outcome.status).toBe("ok");
+    const stored = c.node(0).store.read(c.key("k"));
+    const actor = stored.state === "record" ? stored.record.siblings[0]?.dot.actor : undefined;
+    expect(actor).not.toBe(c.node(0).store.actorId);
+  });
+
+  test("does not mint what others forward to it either", async () => {
+    const c = cluster();
+    for (const sure of [2, 1]) {
+      c.unsure.clear();
+      for (const i of [0, 1, 2]) if (i !== sure) c.unsure.add(c.node(i).id);
+      expect((await c.put(0, `k${sure}`, "v", { consistency: { level: "all" } })).status).toBe(
+        "ok",
+      );
+      const stored = c.node(0).store.read(c.key(`k${sure}`));
+      const actor = stored.state === "record" ? stored.record.siblings[0]?.dot.actor : undefined;
+      expect(actor).toBe(c.node(sure).store.actorId);
+    }
+  });
+
+  test("mints all the same when all of them have just started", async () => {
+    const c = cluster();
+    for (const { id } of c.nodes) c.unsure.add(id);
+    expect((await c.put(0, "k", "v")).status).toBe("ok");
+  });
+});
