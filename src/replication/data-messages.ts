@@ -19,7 +19,7 @@ import {
   valuesIntact,
 } from "../core/record-codec.ts";
 import { recordIdentity } from "../core/record-identity.ts";
-import { keptBytes } from "../core/slab.ts";
+import { keptBytes, passingBytes } from "../core/slab.ts";
 import type { CausalRecord } from "../core/version.ts";
 
 /** Every data message begins with the layout version it counts under, the namespace id and the key. */
@@ -43,25 +43,33 @@ export function badMessage(reason: string): PeerError {
 
 // ---- write: a record to be merged --------------------------------------------------------------------------------
 
-/** The same fields go to every home: encoded once. REQUIRES: all values are present. */
-export function encodeWrite(layoutVersion: number, key: Key, record: CausalRecord): WireFields {
-  return [layoutVersion, key.namespace, key.text, encodeHead(record), encodeBody(record)];
+/**
+ * The same fields go to every home: encoded once. REQUIRES: all values are present; `head`, for a caller who has it, is the
+ * record's.
+ */
+export function encodeWrite(
+  layoutVersion: number,
+  key: Key,
+  record: CausalRecord,
+  head: Uint8Array = encodeHead(record),
+): WireFields {
+  return [layoutVersion, key.namespace, key.text, head, encodeBody(record)];
 }
 
 export interface WriteMessage extends Addressed {
   /** Its values are copies, so they may be kept. */
   readonly record: CausalRecord;
+  /** What encodeHead makes of the record: the decoder takes nothing else. A copy too. */
+  readonly head: Uint8Array;
 }
 
 /** @throws PeerError refused `bad_message`, also when a value does not match its hash: damage is never merged. */
 export function decodeWrite(hasher: Hasher, fields: WireFields): WriteMessage {
-  const address = decodeAddress(hasher, fields);
-  const record = decodeWireRecord(
-    hasher,
-    readBytes(fields, 3, "head", Number.MAX_SAFE_INTEGER),
-    readBytes(fields, 4, "body", Number.MAX_SAFE_INTEGER),
-  );
-  return { ...address, record };
+  const { layoutVersion, key } = decodeAddress(hasher, fields);
+  const head = readBytes(fields, 3, "head", Number.MAX_SAFE_INTEGER);
+  const body = readBytes(fields, 4, "body", Number.MAX_SAFE_INTEGER);
+  const record = decodeWireRecord(hasher, head, body);
+  return { layoutVersion, key, record, head: passingBytes.copy(head) };
 }
 
 function decodeWireRecord(hasher: Hasher, head: Uint8Array, body: Uint8Array): CausalRecord {

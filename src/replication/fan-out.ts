@@ -28,7 +28,7 @@ export class FanOut implements Waiting {
   readonly #r: Replication;
   readonly #plan: Plan;
   readonly #key: Key;
-  readonly #record: CausalRecord;
+  readonly #written: { readonly record: CausalRecord; readonly head: Uint8Array };
   readonly #tally: Tally;
   readonly #actors: AckedActors;
   readonly #startedMs: number;
@@ -43,12 +43,18 @@ export class FanOut implements Waiting {
   #outcome: FanOutResult["outcome"] | null = null;
   #resolve: ((result: FanOutResult) => void) | null = null;
 
-  constructor(r: Replication, plan: Plan, key: Key, record: CausalRecord, deadlineMs: number) {
+  constructor(
+    r: Replication,
+    plan: Plan,
+    key: Key,
+    written: { readonly record: CausalRecord; readonly head: Uint8Array },
+    deadlineMs: number,
+  ) {
     const { requirement } = plan;
     this.#r = r;
     this.#plan = plan;
     this.#key = key;
-    this.#record = record;
+    this.#written = written;
     this.#tally = new Tally(requirement);
     this.#actors = new AckedActors(plan.route.homes, r.actors.generationsOf(plan.route.homes));
     this.#startedMs = r.env.clock.monotonicMs();
@@ -104,7 +110,7 @@ export class FanOut implements Waiting {
   }
 
   #send(home: NodeId, awaited: boolean): void {
-    this.#fields ??= encodeWrite(this.#plan.route.layout.version, this.#key, this.#record);
+    this.#fields ??= this.#encode();
     // A node believed down is sent the record all the same, in case the belief is wrong, but nobody waits for it.
     if (awaited) this.#open++;
     else this.#tally.fail(home);
@@ -122,6 +128,11 @@ export class FanOut implements Waiting {
       },
       (error: unknown) => this.#failed(home, awaited, error),
     );
+  }
+
+  #encode(): WireFields {
+    const { record, head } = this.#written;
+    return encodeWrite(this.#plan.route.layout.version, this.#key, record, head);
   }
 
   /** @throws PeerError when it cannot be read: then it is no ack. */
@@ -172,7 +183,7 @@ export class FanOut implements Waiting {
     this.#open++;
     this.#tally.addStandIn(node, home);
     this.#r.counters.hintsSent++;
-    this.#fields ??= encodeWrite(this.#plan.route.layout.version, this.#key, this.#record);
+    this.#fields ??= this.#encode();
     const fields = encodeHint(this.#fields, home, this.#plan.requirement.needed);
     const failed = (error: unknown): void => {
       this.#open--;

@@ -164,8 +164,7 @@ export class PutPath {
       if (this.#isAlone(plan.route) && standsFor === null) {
         return this.#done(request, written, acks);
       }
-      const { record } = written;
-      const fanOut = new FanOut(this.#r, plan, request.key, record, deadlineMs);
+      const fanOut = new FanOut(this.#r, plan, request.key, written, deadlineMs);
       const result = await fanOut.run(standsFor);
       acks = result.acks;
       if (result.outcome === "won") return this.#done(request, written, acks);

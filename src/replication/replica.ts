@@ -15,6 +15,7 @@ import {
   putSibling,
   recordBytes,
 } from "../core/record.ts";
+import { encodeHead } from "../core/record-codec.ts";
 import type { SessionDemand } from "../core/session.ts";
 import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
 import type { RecordStore, StoredRecord } from "../storage/record-store.ts";
@@ -40,6 +41,8 @@ export type CoordinatedOutcome =
   | {
       readonly status: "written";
       readonly record: CausalRecord;
+      /** The record's, encoded once for the disk and all homes. */
+      readonly head: Uint8Array;
       /** What the put left: for one that is repeated under its Idempotency-Key the first one's. */
       readonly sibling: Sibling;
       readonly sequence: number;
@@ -111,7 +114,8 @@ export class Replica {
       if (tooMany) return { status: "too-many-siblings", siblings: record.siblings.length };
     }
     const minted = { actor: dot.actor, epoch: dot.epoch, counter: dot.counter };
-    if (standsFor === null) sequence = this.#store.write(put.key, record, minted);
+    const head = encodeHead(record);
+    if (standsFor === null) sequence = this.#store.write(put.key, record, minted, head);
     else {
       sequence = writeHint(this.#store, {
         key: put.key,
@@ -123,17 +127,19 @@ export class Replica {
         nowMs: Math.floor(this.#clock.nowForExpiryMs()),
       });
     }
-    return { status: "written", record, sibling, sequence };
+    return { status: "written", record, head, sibling, sequence };
   }
 
   /**
    * Merges a record from a peer: a fan-out, a read repair. Commutative and idempotent, never refuses. Returns the
    * sequence that must be durable before the merge is acknowledged.
-   * REQUIRES: the values of `incoming` are not views of a larger buffer, since they are kept.
+   * REQUIRES: the values of `incoming` are not views of a larger buffer, since they are kept. `incomingHead`, for a caller
+   * who has it, is what encodeHead makes of it.
    */
   merge(
     key: Key,
     incoming: CausalRecord,
+    incomingHead?: Uint8Array,
   ): { readonly sequence: number; readonly changed: boolean } {
     const stored = this.#store.read(key);
     this.#clock.observe(newestStamp(incoming));
@@ -150,7 +156,8 @@ export class Replica {
           })
         : null;
     if (stored.state === "unknown") this.#beforeOverwrite(key);
-    return { sequence: this.#store.write(key, merged, minted), changed: true };
+    const head = merged === incoming ? incomingHead : undefined;
+    return { sequence: this.#store.write(key, merged, minted, head), changed: true };
   }
 
   #siblingOf(put: CoordinatedPut, dot: Dot, stamp: Stamp): Sibling {
@@ -179,6 +186,6 @@ export class Replica {
     sequence: number,
   ): CoordinatedOutcome {
     if (first.bodyDigest !== put.bodyDigest) return { status: "idempotency-mismatch" };
-    return { status: "written", record, sibling: first, sequence };
+    return { status: "written", record, head: encodeHead(record), sibling: first, sequence };
   }
 }
