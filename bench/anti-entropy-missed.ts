@@ -20,14 +20,17 @@ export async function runMissed(missed: number): Promise<void> {
     await last.kill();
     await fill(first, "missed", missed);
     const startedMs = performance.now();
+    const othersCpuMs = cpuMs(servers.slice(0, 2));
     const readyMs = await last.start();
     const backAtMs = Date.now();
     await untilEqual(last, SHARED_KEYS + missed, backAtMs);
     const tookS = (performance.now() - startedMs) / 1000;
+    const cpuS = (cpuMs(servers) - othersCpuMs) / 1000;
     console.log(`one of three was killed, missed ${missed} writes and came back`);
     console.log(
       `  ready after ${(readyMs / 1000).toFixed(1)} s, nothing differs any more after ${tookS.toFixed(1)} s (goal ${GOAL_S})`,
     );
+    console.log(`  processor time of all three in that time: ${cpuS.toFixed(1)} s`);
     await Promise.all(servers.map((server) => server.stop()));
     const rows = await Promise.all(
       ["eu", "us", "ap"].map((region) => rowsOf(`${workspace.path}/missed-${region}/gyre.db`)),
@@ -39,6 +42,10 @@ export async function runMissed(missed: number): Promise<void> {
     await Promise.all(servers.map((server) => server.stop()));
     workspace.remove();
   }
+}
+
+function cpuMs(servers: readonly Server[]): number {
+  return servers.reduce((sum, server) => sum + server.cpuMs(), 0);
 }
 
 interface View {

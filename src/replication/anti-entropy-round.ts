@@ -6,7 +6,6 @@ import type { MessageKind, WireFields } from "../cluster/peer-channel.ts";
 import { estimateWireBytes } from "../cluster/peer-codec.ts";
 import type { ActiveLayout } from "../core/active-layout.ts";
 import type { NodeId, PartitionId } from "../core/ids.ts";
-import type { Key } from "../core/key.ts";
 import { ANTI_ENTROPY_LIST_ROWS_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import { sleep } from "../env/worker.ts";
 import { DIGEST_BYTES, digestToBytes } from "../storage/row-digest.ts";
@@ -14,30 +13,16 @@ import type { TreeShape } from "../storage/tree-shape.ts";
 import {
   decodeMasks,
   decodeRootsAnswer,
-  decodeRowsAnswer,
   type ExchangeHead,
   encodeRoots,
-  encodeRows,
   encodeSums,
-  PART_BITS,
-  PLACE_BITS,
   type PlaceRange,
   type PolicyRoots,
-  type RowsItem,
   type SumsItem,
 } from "./exchange-messages.ts";
-import { exchangeRecords } from "./exchange-records.ts";
+import { repairRanges } from "./repair-ranges.ts";
 import { RoundAborted, type RoundParts } from "./round-parts.ts";
-import {
-  childSums,
-  committed,
-  keyOf,
-  partSums,
-  type RangeRow,
-  rangePart,
-  rowsOfRange,
-  shortDigests,
-} from "./tree-ranges.ts";
+import { bitsOf, childSums, committed, rowsOfRange } from "./tree-ranges.ts";
 
 /** What differed must differ still after this, and after some round trips: then it is not just on its way. */
 const RECHECK_MIN_MS = 500;
@@ -48,8 +33,8 @@ const ROUND_TRIP_MAX_MS = 1_000;
 const NAP_MS = 50;
 /** Nodes of trees in one message: 64 KiB of sums. */
 const SUMS_PER_MESSAGE = 256;
-/** Ranges in one message. */
-const RANGES_PER_MESSAGE = 256;
+/** Differing leaves of a group from which on its rows are listed as a whole, if they are few. */
+const WHOLE_GROUP_LEAVES = 4;
 
 /** Leaves of one unit that differ: for each group a bit for each of its leaves. */
 type UnitLeaves = Map<number, number>;
@@ -111,7 +96,7 @@ export class Round {
   }
 
   async #repairUnits(policy: string, units: readonly number[]): Promise<void> {
-    const { figures } = this.#parts;
+    const { r, figures, busy } = this.#parts;
     const first = await this.#differingLeaves(policy, await this.#differingGroups(policy, units));
     if (first.size === 0) return;
     await this.#waitForWritesOnTheirWay();
@@ -120,13 +105,22 @@ export class Round {
     const second = await this.#differingLeaves(policy, groups);
     const ranges: PlaceRange[] = [];
     for (const [partition, leaves] of second) {
+      const both: UnitLeaves = new Map();
       for (const [group, mask] of leaves) {
-        const both = mask & (first.get(partition)?.get(group) ?? 0);
-        for (const leaf of bitsOf(both)) ranges.push(this.#rangeOf(partition, group, leaf));
+        const twice = mask & (first.get(partition)?.get(group) ?? 0);
+        if (twice !== 0) both.set(group, twice);
+        figures.leavesDiffering += bitsOf(twice).length;
       }
+      ranges.push(...(await this.#rangesOf(policy, partition, both)));
     }
-    figures.leavesDiffering += ranges.length;
-    await this.#repairRanges(policy, ranges);
+    if (ranges.length === 0) return;
+    if (!busy.begin(r.self, this.#peer)) throw new RoundAborted("another exchange goes on", true);
+    try {
+      const repair = { parts: this.#parts, ask: this.#ask, head: this.#head, policy };
+      this.rows += await repairRanges(repair, ranges);
+    } finally {
+      busy.end();
+    }
   }
 
   async #waitForWritesOnTheirWay(): Promise<void> {
@@ -135,11 +129,6 @@ export class Round {
     const untilMs =
       r.env.clock.monotonicMs() + Math.max(RECHECK_MIN_MS, RECHECK_ROUND_TRIPS * roundTripMs);
     while (!isStopping() && r.env.clock.monotonicMs() < untilMs) await sleep(r.env.clock, NAP_MS);
-  }
-
-  #rangeOf(partition: number, group: number, leaf: number): PlaceRange {
-    const from = this.#shape.leafStart(partition, group * this.#shape.fanOut + leaf);
-    return { from, bits: this.#shape.leafPlaceBits };
   }
 
   /** For each unit the groups of leaves that differ. */
@@ -201,46 +190,41 @@ export class Round {
     }
   }
 
-  /** Ranges with many rows are cut into sixteen until they are short, or found equal. */
-  async #repairRanges(policy: string, ranges: readonly PlaceRange[]): Promise<void> {
-    let left = [...ranges];
-    while (left.length > 0) {
-      const chunk = left.slice(0, RANGES_PER_MESSAGE);
-      const items: RowsItem[] = [];
-      const rowsOf: RangeRow[][] = [];
-      for (const range of chunk) {
-        const rows = await this.#rowsOf(policy, range);
-        rowsOf.push(rows);
-        items.push(itemOf(range, rows));
+  /**
+   * Neighbouring leaves with few rows in them are compared as one: of a unit, or a group, most of which differs, all rows
+   * are listed at once.
+   */
+  async #rangesOf(policy: string, partition: number, leaves: UnitLeaves): Promise<PlaceRange[]> {
+    const { fanOut } = this.#shape;
+    let differing = 0;
+    for (const mask of leaves.values()) differing += bitsOf(mask).length;
+    const unit = this.#rangeOf(partition, 0, this.#shape.partitionBits);
+    if (differing >= fanOut && (await this.#isShort(policy, unit))) return [unit];
+    const ranges: PlaceRange[] = [];
+    for (const [group, mask] of leaves) {
+      const found = bitsOf(mask);
+      const bits = this.#shape.leafPlaceBits - this.#shape.leafBits / 2;
+      const whole = this.#rangeOf(partition, group * fanOut, bits);
+      if (found.length >= WHOLE_GROUP_LEAVES && (await this.#isShort(policy, whole))) {
+        ranges.push(whole);
+        continue;
       }
-      const answer = await this.#ask("treeRows", encodeRows(this.#head, policy, items));
-      const answered = decodeRowsAnswer(this.#parts.r.env.hasher, answer, items);
-      const deeper: PlaceRange[] = [];
-      const push: Key[] = [];
-      const pull: Key[] = [];
-      answered.forEach((found, i) => {
-        const range = chunk[i] as PlaceRange;
-        if (found.kind === "sums") {
-          deeper.push(...bitsOf(found.mask).map((part) => rangePart(range, part)));
-          return;
-        }
-        pull.push(...found.extra);
-        for (const at of found.missing) {
-          const row = rowsOf[i]?.[at];
-          const key = row === undefined ? null : keyOf(this.#parts.r, row.namespace, row.keyBytes);
-          if (key !== null) push.push(key);
-        }
-      });
-      this.rows += await exchangeRecords(this.#parts, this.#ask, this.#head, pull, push);
-      left = [...deeper, ...left.slice(answered.length)];
+      const leafBits = this.#shape.leafPlaceBits;
+      for (const leaf of found)
+        ranges.push(this.#rangeOf(partition, group * fanOut + leaf, leafBits));
     }
+    return ranges;
   }
 
-  async #rowsOf(policy: string, range: PlaceRange): Promise<RangeRow[]> {
-    const { r, trees, rowsPace } = this.#parts;
-    const rows = await rowsOfRange(r, trees, policy, range);
-    rowsPace.used(rows.length);
-    return rows;
+  #rangeOf(partition: number, leaf: number, bits: number): PlaceRange {
+    return { from: this.#shape.leafStart(partition, leaf), bits };
+  }
+
+  async #isShort(policy: string, range: PlaceRange): Promise<boolean> {
+    const { r, trees } = this.#parts;
+    const limit = ANTI_ENTROPY_LIST_ROWS_MAX + 1;
+    const rows = await rowsOfRange(r, trees, policy, range, limit);
+    return rows.length < limit;
   }
 
   readonly #ask = async (kind: MessageKind, fields: WireFields): Promise<WireFields> => {
@@ -263,18 +247,4 @@ export class Round {
     bytesPace.used(received);
     return answer;
   };
-}
-
-function itemOf(range: PlaceRange, rows: readonly RangeRow[]): RowsItem {
-  const isShort = rows.length <= ANTI_ENTROPY_LIST_ROWS_MAX;
-  if (isShort || range.bits + PART_BITS > PLACE_BITS) {
-    return { ...range, kind: "rows", digests: shortDigests(rows.map((row) => row.digest)) };
-  }
-  return { ...range, kind: "sums", digests: partSums(range, rows) };
-}
-
-function bitsOf(mask: number): number[] {
-  const bits: number[] = [];
-  for (let bit = 0; bit < 32; bit++) if ((mask >>> bit) & 1) bits.push(bit);
-  return bits;
 }

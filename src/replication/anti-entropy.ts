@@ -18,6 +18,7 @@ import {
   newAntiEntropyFigures,
 } from "./anti-entropy-figures.ts";
 import { Round } from "./anti-entropy-round.ts";
+import { Busy } from "./busy.ts";
 import type { Replication } from "./context.ts";
 import { ExchangeAnswers, type ExchangeKind } from "./exchange-answers.ts";
 import { Pace } from "./pace.ts";
@@ -63,6 +64,7 @@ export class AntiEntropy {
       figures: this.figures,
       bytesPace: new Pace(clock, options.bytesPerSecond ?? ANTI_ENTROPY_BYTES_PER_SECOND),
       rowsPace: new Pace(clock, options.rowsPerSecond ?? ANTI_ENTROPY_ROWS_PER_SECOND),
+      busy: new Busy(clock),
       isStopping: () => this.#stopping,
     };
     this.#answers = new ExchangeAnswers(this.#parts);
@@ -105,25 +107,28 @@ export class AntiEntropy {
     if (layout?.member(r.self) === undefined || trees.shape === null) return PAUSE_IDLE_MS;
     const peers = this.#peers(layout);
     const peer = this.#longestAgo(peers);
-    if (peer === undefined || this.#stopping) return PAUSE_IDLE_MS;
+    if (peer === undefined || this.#stopping || this.#parts.busy.other !== null)
+      return PAUSE_IDLE_MS;
     this.#lastRounds.set(peer, r.env.clock.monotonicMs());
     const rows = await this.roundWith(peer, layout);
     // More may have been left out of the answers.
-    if (rows !== null && rows > 0) return PAUSE_MIN_MS;
+    if (rows === "busy") return PAUSE_IDLE_MS + r.env.random.below(PAUSE_IDLE_MS);
+    if (rows !== "failed" && rows > 0) return PAUSE_MIN_MS;
     return Math.max(PAUSE_MIN_MS, this.#intervalMs / peers.length);
   }
 
-  /** How many records were exchanged; null for a round that did not go to its end. */
-  async roundWith(peer: NodeId, layout: ActiveLayout): Promise<number | null> {
+  /** How many records were exchanged, or why the round did not go to its end. */
+  async roundWith(peer: NodeId, layout: ActiveLayout): Promise<number | "busy" | "failed"> {
     const { r, trees } = this.#options;
-    if (trees.shape === null) return null;
+    if (trees.shape === null) return "failed";
     const round = new Round(this.#parts, peer, layout, trees.shape);
     try {
       await round.run();
     } catch (error) {
+      if (isBusy(error)) return "busy";
       this.figures.roundsFailed++;
       this.#gaveUp(peer, error);
-      return null;
+      return "failed";
     }
     const { rows } = round;
     this.figures.rounds++;
@@ -178,4 +183,10 @@ export class AntiEntropy {
     }
     return found;
   }
+}
+
+/** This node or the peer exchanges rows with another one: nothing is wrong, and it will not take long. */
+function isBusy(error: unknown): boolean {
+  if (error instanceof RoundAborted) return error.isBusy;
+  return error instanceof PeerError && error.code === "overloaded";
 }

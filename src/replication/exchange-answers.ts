@@ -14,6 +14,7 @@ import { DiskFullError } from "../env/disk.ts";
 import { digestToBytes } from "../storage/row-digest.ts";
 import type { Trees } from "../storage/trees.ts";
 import type { AntiEntropyFigures } from "./anti-entropy-figures.ts";
+import type { Busy } from "./busy.ts";
 import type { Replication } from "./context.ts";
 import { badMessage } from "./data-messages.ts";
 import {
@@ -51,7 +52,7 @@ export type ExchangeKind = "treeRoots" | "treeSums" | "treeRows" | "treePull" | 
 /** Keys of rows that one answer names; what is left out is found by the next round. */
 const EXTRA_KEYS_MAX = 4096;
 
-type AnswerParts = Pick<RoundParts, "r" | "trees" | "keyId" | "figures" | "isStopping">;
+type AnswerParts = Pick<RoundParts, "r" | "trees" | "keyId" | "figures" | "busy" | "isStopping">;
 
 export class ExchangeAnswers {
   readonly #r: Replication;
@@ -59,14 +60,16 @@ export class ExchangeAnswers {
   /** Of the secret that row digests are made with: nodes with different ones have nothing to compare. */
   readonly #keyId: string;
   readonly #figures: AntiEntropyFigures;
+  readonly #busy: Busy;
   readonly #isStopping: () => boolean;
   #answering = 0;
 
-  constructor({ r, trees, keyId, figures, isStopping }: AnswerParts) {
+  constructor({ r, trees, keyId, figures, busy, isStopping }: AnswerParts) {
     this.#r = r;
     this.#trees = trees;
     this.#keyId = keyId;
     this.#figures = figures;
+    this.#busy = busy;
     this.#isStopping = isStopping;
   }
 
@@ -79,8 +82,14 @@ export class ExchangeAnswers {
     }
     if (this.#isStopping()) throw new PeerError("refused", "overloaded", "This node stops");
     if (this.#answering >= ANTI_ENTROPY_ANSWERS_MAX) {
-      throw new PeerError("refused", "overloaded", "Too many rounds of anti-entropy at once");
+      throw new PeerError("refused", "overloaded", "Too many messages of anti-entropy at once");
     }
+    const begins = kind === "treeRoots" || kind === "treeRows";
+    if (begins && this.#busy.refuses(from)) {
+      throw new PeerError("refused", "overloaded", "Rows are being exchanged with another peer");
+    }
+    if (kind === "treeRows" || kind === "treePull" || kind === "treePush")
+      this.#busy.heardFrom(from);
     this.#answering++;
     try {
       return await this.#answer(kind, fields, from, layout);
@@ -138,7 +147,7 @@ export class ExchangeAnswers {
   async #rows(fields: WireFields, from: NodeId, layout: ActiveLayout): Promise<WireFields> {
     const { shape } = this.#trees;
     if (shape === null) return [];
-    const { policy, items } = decodeRows(fields, shape.leafPlaceBits, ANTI_ENTROPY_RANGE_ROWS_MAX);
+    const { policy, items } = decodeRows(fields, shape.partitionBits, ANTI_ENTROPY_RANGE_ROWS_MAX);
     const answers: RowsAnswerItem[] = [];
     let rowsRead = 0;
     let keys = 0;

@@ -171,7 +171,7 @@ export interface RowsMessage {
   readonly items: readonly RowsItem[];
 }
 
-/** REQUIRES of the sender: ranges of a leaf or less. `bitsMin` is what a leaf has. */
+/** Ranges of a unit or less: `bitsMin` is what a unit has. */
 export function decodeRows(fields: WireFields, bitsMin: number, rowsMax: number): RowsMessage {
   const items = readArray(fields, 3, "ranges", ITEMS_MAX).map((item): RowsItem => {
     const each = asFields(item, "range", 4);

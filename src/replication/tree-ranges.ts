@@ -41,12 +41,13 @@ export async function committed<T>(r: Pick<Replication, "store">, read: () => T)
   }
 }
 
-/** Rows of the policy in the range, in the order of places, in slices between which other turns run. */
+/** At most `limit` rows of the policy in the range, or one slice more, in the order of places; other turns run in between. */
 export async function rowsOfRange(
   r: Parts,
   trees: Trees,
   policy: string,
   range: PlaceRange,
+  limit = ANTI_ENTROPY_RANGE_ROWS_MAX,
 ): Promise<RangeRow[]> {
   const rows: RangeRow[] = [];
   const to = range.from + 2 ** (PLACE_BITS - range.bits);
@@ -54,7 +55,12 @@ export async function rowsOfRange(
   for (;;) {
     const from: PlaceCursor | null = after;
     const slice: PlaceScanAnswer = await committed(r, () =>
-      r.store.scanPlaces({ from: range.from, to, after: from, limit: SCAN_SLICE_ROWS }),
+      r.store.scanPlaces({
+        from: range.from,
+        to,
+        after: from,
+        limit: Math.min(limit, SCAN_SLICE_ROWS),
+      }),
     );
     for (const row of slice.rows) {
       if (row.state === "unknown") noteUnreadable(r, { ...row, bytes: row.keyBytes });
@@ -62,7 +68,7 @@ export async function rowsOfRange(
         rows.push({ ...row, digest: trees.digestOf(row) });
     }
     after = slice.next;
-    if (after === null || rows.length >= ANTI_ENTROPY_RANGE_ROWS_MAX) return rows;
+    if (after === null || rows.length >= limit) return rows;
     await new Promise<void>((resolve) => r.env.clock.endOfTurn(resolve));
   }
 }
@@ -139,4 +145,11 @@ export function differenceMask(mine: Uint8Array, theirs: Uint8Array): number {
     if (mine[at] !== theirs[at]) mask |= 1 << Math.floor(at / SHORT_BYTES);
   }
   return mask >>> 0;
+}
+
+/** The positions of the bits that are set, rising. */
+export function bitsOf(mask: number): number[] {
+  const bits: number[] = [];
+  for (let bit = 0; bit < 32; bit++) if ((mask >>> bit) & 1) bits.push(bit);
+  return bits;
 }
