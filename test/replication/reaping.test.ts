@@ -3,6 +3,7 @@
  * `write` message is what a slow network, a repair or a hint's delivery may bring at any time.
  */
 import { afterEach, describe, expect, test } from "bun:test";
+import { mergeContexts } from "../../src/core/context.ts";
 import { EMPTY_RECORD } from "../../src/core/record.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
 import { dotOf, siblingOf, tombstoneOf } from "../support/arbitraries.ts";
@@ -278,5 +279,63 @@ describe("reaping", () => {
     doubt?.forgetRow(c.key("k"));
     await c.pass(DUE_MS);
     expect(c.holders("k")).toEqual([]);
+  });
+});
+
+describe("context compaction", () => {
+  /** A live value with entries of forty actors whose databases are gone, the same at all owners. */
+  async function worn(c: ReapingCluster): Promise<CausalRecord> {
+    for (const { node } of c.reapers) {
+      for (const { node: other } of c.reapers) {
+        node.replication.actors.learn(other.id, other.replication.actors.own);
+      }
+    }
+    await c.put(0, "k", "value", { consistency: { level: "all" } });
+    const row = rowOf(c, "k");
+    const gone = Array.from({ length: 40 }, (_, i) => dotOf(100 + i, 1, 7));
+    const record = { context: mergeContexts(row.context, gone), siblings: row.siblings };
+    for (const { node } of c.places("k").owners) {
+      const stored = node.store.read(c.key("k"));
+      node.store.write(c.key("k"), record, stored.state === "record" ? stored.minted : null);
+    }
+    return record;
+  }
+
+  test("drops the entries of actors that nobody uses any more, at all owners, and nothing else", async () => {
+    const c = cluster();
+    const before = await worn(c);
+    await c.pass(QUIET_MS + 2 * ROUND_MS);
+    for (const [i, { node }] of c.places("k").owners.entries()) {
+      expect(rowOf(c, "k", i).siblings).toEqual(before.siblings);
+      expect(rowOf(c, "k", i).context).toEqual(before.siblings.map(({ dot }) => dot));
+      expect(node.replication.counters.contextsCompacted).toBe(1);
+    }
+    const [horizon] = c.places("k").owners[1]?.reaping.horizons.all() ?? [];
+    expect(horizon?.stamp).toBe(before.siblings[0]?.stamp);
+    const { status } = await c.put(0, "k", "next", { consistency: { level: "all" } });
+    expect(status).toBe("ok");
+  });
+
+  test("waits for a hint that holds what an entry covers", async () => {
+    const c = cluster();
+    const before = await worn(c);
+    const covered = siblingOf(dotOf(100, 1, 3), { stamp: 1_000 });
+    const record = { context: [covered.dot], siblings: [covered] };
+    c.places("k").others[0]?.node.store.setAside("hint/x", c.key("k"), record, null, NO_NOTE);
+    await c.pass(2 * DUE_MS);
+    expect(rowOf(c, "k").context.length).toBe(before.context.length);
+  });
+
+  test("waits until the actors of all members are known", async () => {
+    const c = cluster();
+    await c.put(0, "k", "value", { consistency: { level: "all" } });
+    const row = rowOf(c, "k");
+    const gone = Array.from({ length: 40 }, (_, i) => dotOf(100 + i, 1, 7));
+    for (const { node } of c.places("k").owners) {
+      const context = mergeContexts(row.context, gone);
+      node.store.write(c.key("k"), { context, siblings: row.siblings }, null);
+    }
+    await c.pass(2 * DUE_MS);
+    expect(rowOf(c, "k").context.length).toBe(41);
   });
 });
