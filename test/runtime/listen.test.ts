@@ -72,6 +72,24 @@ function raw(url: string, text: string): Promise<string> {
   });
 }
 
+/** Each piece in a packet of its own: sent when the one before has left and a turn of the event loop has passed. */
+function rawInPieces(url: string, pieces: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1", noDelay: true });
+    let received = "";
+    socket.on("data", (chunk) => {
+      received += chunk.toString("latin1");
+    });
+    socket.on("close", () => resolve(received));
+    socket.on("error", reject);
+    const send = (at: number): void => {
+      const piece = pieces[at];
+      if (piece !== undefined) socket.write(piece, "latin1", () => setImmediate(send, at + 1));
+    };
+    send(0);
+  });
+}
+
 function header(answer: string, name: string): string | undefined {
   return new RegExp(`\r\n${name}: *([^\r]*)`, "i").exec(answer)?.[1];
 }
@@ -359,6 +377,27 @@ describe(`client listener on ${runtime}`, () => {
     );
     expect(both.split("HTTP/1.1 200").length).toBe(3);
     expect(both.split("hello").length).toBe(2);
+  });
+
+  test("a body arrives whole, in the head's packet or after it, and belongs to its own request", async () => {
+    const { url } = await client(async (request) => {
+      const bytes = new Uint8Array(await request.arrayBuffer());
+      // What is kept of a body must not keep a socket's buffer alive, nor change with it.
+      expect(bytes.buffer.byteLength).toBe(bytes.length);
+      return new Response(`<${new TextDecoder().decode(bytes)}>`);
+    });
+    const put = (body: string, more = ""): string =>
+      `PUT /a HTTP/1.1\r\nhost: x\r\n${more}content-length: ${body.length}\r\n\r\n${body}`;
+    const close = "connection: close\r\n";
+    const shown = (answer: string): string => answer.slice(answer.indexOf("<"));
+    expect(shown(await raw(url, put("one", close)))).toBe("<one>");
+    expect(shown(await raw(url, put("", close)))).toBe("<>");
+    const pipelined = await raw(url, put("one") + put("") + put("three", close));
+    expect(pipelined.match(/<\w*>/g)).toEqual(["<one>", "<>", "<three>"]);
+    const long = "x".repeat(200_000);
+    expect(shown(await raw(url, put(long, close))) === `<${long}>`).toBe(true);
+    const pieces = [put("one", close).slice(0, -2), "ne"];
+    expect(shown(await rawInPieces(url, pieces))).toBe("<one>");
   });
 
   test("304 and 204 have no body and no length of one", async () => {
