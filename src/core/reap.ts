@@ -18,6 +18,11 @@ export function isReapable(record: CausalRecord, nowMs: number, graceMs: number)
   );
 }
 
+/** True when nothing was written for longer than `graceMs`: sessions that have seen what came before have forgotten it. */
+export function isSettled(record: CausalRecord, nowMs: number, graceMs: number): boolean {
+  return newestStamp(record) / STAMPS_PER_MS + graceMs < nowMs;
+}
+
 /** When the sibling ceased to be live, by the clocks that wrote it; Infinity for a value that never does. */
 function endedMs(sibling: Sibling): number {
   const writtenMs = sibling.stamp / STAMPS_PER_MS;
@@ -39,11 +44,6 @@ export function oldestStamp(record: CausalRecord): Stamp {
  */
 export function mayReturn(aside: CausalRecord, reaped: Stamp): boolean {
   return oldestStamp(aside) <= reaped;
-}
-
-/** What a reaper needs to know of a record that it may forget. */
-export function reapStamp(record: CausalRecord): Stamp {
-  return newestStamp(record);
 }
 
 /** Why a member's answer keeps a key from being reaped. The numbers go over the wire. */

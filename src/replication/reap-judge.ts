@@ -1,7 +1,7 @@
 /** What this node answers when somebody wants a record of its to be forgotten. Judged anew before it is done. */
 import type { ActiveLayout } from "../core/active-layout.ts";
 import { equalBytes } from "../core/bytes.ts";
-import { isReapable, mayReturn, type ReapAnswer } from "../core/reap.ts";
+import { isReapable, isSettled, mayReturn, type ReapAnswer } from "../core/reap.ts";
 import { QUARANTINE_SHELF } from "../storage/shelves.ts";
 import type { Replication } from "./context.ts";
 import type { QuietWatch } from "./quiet-watch.ts";
@@ -41,6 +41,6 @@ export function judge(j: Judge, layout: ActiveLayout, item: ReapItem): ReapAnswe
   if (digest === null || !equalBytes(digest, item.digest)) return "different";
   if (!quiet.isQuietRow(stored.sequence)) return "unquiet";
   const nowMs = r.clock.nowForExpiryMs();
-  if (item.act === "reap" && !isReapable(stored.record, nowMs, j.graceMs)) return "early";
-  return "agreed";
+  const isDue = item.act === "reap" ? isReapable : isSettled;
+  return isDue(stored.record, nowMs, j.graceMs) ? "agreed" : "early";
 }

@@ -18,7 +18,7 @@ import {
   REAP_STEP_ROWS,
   REQUEST_TIMEOUT_DEFAULT_MS,
 } from "../core/limits.ts";
-import { isReapable, type ReapAnswer } from "../core/reap.ts";
+import { isReapable, isSettled, type ReapAnswer } from "../core/reap.ts";
 import { newestStamp } from "../core/record.ts";
 import { decodeHead } from "../core/record-codec.ts";
 import type { PlaceCursor } from "../env/disk.ts";
@@ -144,8 +144,11 @@ export class Reaper implements Worker {
     const { r, graceMs, quiet } = this.#reaping;
     if (row.state !== "record" || !quiet.isQuietRow(row.sequence)) return null;
     const record = decodeHead(row.head);
-    const isDead = isReapable(record, r.clock.nowForExpiryMs(), graceMs);
-    if (!isDead && compacted(record, actors) === record) return null;
+    const nowMs = r.clock.nowForExpiryMs();
+    const isDead = isReapable(record, nowMs, graceMs);
+    if (!isDead && (compacted(record, actors) === record || !isSettled(record, nowMs, graceMs))) {
+      return null;
+    }
     const key: Key = makeKey(
       r.env.hasher,
       parseNamespaceId(row.namespace),
