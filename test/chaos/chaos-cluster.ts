@@ -2,14 +2,16 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import type { Runtime } from "../e2e/dev-cluster.ts";
 import { type ClusterView, until } from "../e2e/requests.ts";
-import { ChaosNode } from "./chaos-node.ts";
+import { ChaosNode, removeStaleDisks } from "./chaos-node.ts";
 import { Network } from "./network.ts";
 
 export const REGIONS = ["eu", "us", "ap"] as const;
 const NODES_PER_REGION = 2;
 export const NODES = REGIONS.length * NODES_PER_REGION;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const CLIENT_PORT = 7070;
 const PEER_PORT = 7071;
 
@@ -17,6 +19,7 @@ export class ChaosCluster {
   readonly network = new Network(NODES);
   readonly nodes: readonly ChaosNode[];
   readonly #directory: string;
+  readonly #onSignal = (): void => void this.close().finally(() => process.exit(1));
 
   /** `directory` is made, and keeps the nodes' logs. */
   constructor(directory: string, runtime: Runtime) {
@@ -24,6 +27,7 @@ export class ChaosCluster {
     const numbers = Array.from({ length: NODES }, (_, number) => number);
     const peerUrl = (number: number): string =>
       `http://${this.network.peerAddressOf(number)}:${PEER_PORT}`;
+    for (const signal of SIGNALS) process.once(signal, this.#onSignal);
     this.nodes = numbers.map((number) => {
       const region = REGIONS[Math.floor(number / NODES_PER_REGION)] ?? "";
       const client = `${this.network.clientAddressOf(number)}:${CLIENT_PORT}`;
@@ -55,6 +59,7 @@ export class ChaosCluster {
   async start(): Promise<void> {
     mkdirSync(this.#directory, { recursive: true });
     writeFileSync(this.#secretFile, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
+    removeStaleDisks();
     this.network.create();
     for (const node of this.nodes) {
       node.mount();
@@ -106,6 +111,7 @@ export class ChaosCluster {
 
   /** Whatever state it is in: nothing is left but the logs. */
   async close(): Promise<void> {
+    for (const signal of SIGNALS) process.removeListener(signal, this.#onSignal);
     await Promise.all(this.nodes.map((node) => node.kill()));
     for (const node of this.nodes) node.unmount();
     this.network.close();

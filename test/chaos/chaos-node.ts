@@ -7,6 +7,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -22,6 +23,18 @@ const INJECT = new URL("inject.mjs", import.meta.url).pathname;
 const POLL_MS = 50;
 /** Of its file system: room for the campaign's rows many times over, and little enough to be filled at once. */
 const DISK_MIB = 192;
+/** The name under which the kernel shows it, with the pid of its maker behind. */
+const DISK_NAME = "gyre-chaos-";
+
+/** Disks that a campaign left that was killed. */
+export function removeStaleDisks(): void {
+  for (const line of readFileSync("/proc/mounts", "utf8").split("\n")) {
+    const [source = "", path = ""] = line.split(" ");
+    if (!source.startsWith(DISK_NAME)) continue;
+    if (existsSync(`/proc/${source.slice(DISK_NAME.length)}`)) continue;
+    execFileSync("umount", ["--lazy", path]);
+  }
+}
 
 export interface NodePlace {
   readonly number: number;
@@ -75,7 +88,8 @@ export class ChaosNode {
   mount(): void {
     const disk = join(this.#place.directory, "disk");
     mkdirSync(disk, { recursive: true });
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m,mode=0700`, "gyre-chaos", disk]);
+    const options = ["-o", `size=${DISK_MIB}m,mode=0700`, `${DISK_NAME}${process.pid}`];
+    execFileSync("mount", ["-t", "tmpfs", ...options, disk]);
     this.#mounted = true;
     this.control(NO_CONTROL);
   }
@@ -209,9 +223,5 @@ export class ChaosNode {
 
   get #ballast(): string {
     return join(this.#place.directory, "disk", "ballast");
-  }
-
-  get hasData(): boolean {
-    return existsSync(join(this.data, "gyre.db"));
   }
 }

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 
 const PREFIX = "gy";
+let networks = 0;
 
 function ip(...args: string[]): string {
   return execFileSync("ip", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
@@ -24,7 +25,8 @@ function quietly(act: () => unknown): void {
 
 export class Network {
   readonly #size: number;
-  readonly #name = `${PREFIX}${process.pid}`;
+  /** Another one each time: what the kernel has not yet removed of the last must not be in the way. */
+  readonly #name = `${PREFIX}${process.pid}r${++networks}`;
   /** Second octet of all addresses: another campaign on this machine must not have the same. */
   readonly #net = 128 + (process.pid % 100);
   /** Blackhole routes that are there now, as `from>to`. */
@@ -148,19 +150,21 @@ function removeNetwork(name: string, size: number): void {
         process.kill(Number(pid), "SIGKILL");
       }
     });
-    // Its ends of the links go with it, and with them the other ends.
+    // Both ends of a link go at once; with the namespace they would go when the kernel has time.
+    for (const link of [`c${node}`, `p${node}`, `b${node}`]) {
+      quietly(() => ip("link", "del", `${name}${link}`));
+    }
     quietly(() => ip("netns", "del", namespace));
-    quietly(() => ip("link", "del", `${name}b${node}`));
   }
   quietly(() => ip("link", "del", `${name}b`));
 }
 
 /** What a campaign left that was killed: namespaces whose maker is no more. */
 function removeStale(): void {
-  const stale = new Map<string, number>();
-  for (const [, pid = "", node = ""] of ip("netns", "list").matchAll(/^gy(\d+)-(\d+)/gm)) {
-    if (!existsSync(`/proc/${pid}`))
-      stale.set(pid, Math.max(stale.get(pid) ?? 0, Number(node) + 1));
+  const sizes = new Map<string, number>();
+  for (const [, name = "", pid, node] of ip("netns", "list").matchAll(/^(gy(\d+)r\d+)-(\d+)/gm)) {
+    if (existsSync(`/proc/${pid}`)) continue;
+    sizes.set(name, Math.max(sizes.get(name) ?? 0, Number(node) + 1));
   }
-  for (const [pid, size] of stale) removeNetwork(`${PREFIX}${pid}`, size);
+  for (const [name, size] of sizes) removeNetwork(name, size);
 }
