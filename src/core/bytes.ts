@@ -1,4 +1,4 @@
-import { passingBytes } from "./slab.ts";
+import { keptBytes, passingBytes } from "./slab.ts";
 
 // The only web global that core names: all three runtimes have it and ES2024 has no UTF-8 of its own.
 declare const TextEncoder: new () => {
@@ -25,7 +25,8 @@ export function isWellFormed(text: string): boolean {
 /** REQUIRES: well-formed text (a lone surrogate would become U+FFFD and not come back). */
 export function utf8Encode(text: string): Uint8Array {
   if (text.length > SHORT_TEXT) return encoder.encode(text);
-  const bytes = passingBytes.take(text.length);
+  // Keys are such texts, and some of them are remembered for long.
+  const bytes = keptBytes.take(text.length);
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     if (unit > 0x7f) return encoder.encode(text);

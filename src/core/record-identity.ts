@@ -1,4 +1,5 @@
 import { ByteWriter } from "./byte-writer.ts";
+import { keptBytes } from "./slab.ts";
 import type { CausalRecord } from "./version.ts";
 
 /**
@@ -20,5 +21,6 @@ export function recordIdentity(record: CausalRecord): Uint8Array {
     writer.u32(valueHash.hi);
     writer.u32(valueHash.lo);
   }
-  return writer.finish();
+  // It is remembered for as long as its record.
+  return keptBytes.copy(writer.finish());
 }

@@ -37,10 +37,10 @@ export class Slab {
   }
 }
 
-/** For what a request needs: keys, heads, texts. */
+/** For what is of no use when the request has ended: heads, texts, rows on their way to the disk. */
 export const passingBytes = new Slab(4096, 512);
 
-/** For values, which stay in the cache: a slab is no larger than what the cache counts for two records. */
+/** For values and keys, which stay in the cache or in lists: a slab is no larger than what the cache counts for two records. */
 export const keptBytes = new Slab(2048, 256);
 
 /** For bodies of peer requests and answers. */
