@@ -61,6 +61,7 @@ export class Calls {
       terms: terms.query,
       seen,
       condition,
+      matched: [],
       expires: false,
       needed: terms.needed,
       strict: terms.strict,

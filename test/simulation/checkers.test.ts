@@ -4,6 +4,7 @@ import { createTestHasher } from "../support/hasher.ts";
 import {
   judgeAcks,
   judgeCreation,
+  judgeMatch,
   judgeRead,
   judgeStatus,
   judgeWriteContext,
@@ -25,7 +26,7 @@ beforeAll(async () => {
 const ALL = [0, 1, 2];
 
 function answerOf(values: readonly Op[], context: ReadAnswer["context"], live = values.length) {
-  return { status: 200, values: values.map((op) => op.id), context, live, deleted: 0 };
+  return { status: 200, values: values.map((op) => op.id), context, live, deleted: 0, acks: 2 };
 }
 
 /** What is said of one read by a world in which `prepare` has happened before it began. */
@@ -56,7 +57,7 @@ describe("a checker says nothing of what is right, and speaks of what is wrong",
     expect(
       verdictsOfRead((made) => {
         made.put(dotOf(0, 1), ALL);
-        return () => ({ status: 404, values: [], context: null, live: 0, deleted: 0 });
+        return () => ({ status: 404, values: [], context: null, live: 0, deleted: 0, acks: 2 });
       }),
     ).toEqual(["strict-reads"]);
   });
@@ -122,7 +123,7 @@ describe("a checker says nothing of what is right, and speaks of what is wrong",
     made.store(1, made.record(op, dotOf(1, 1), null, null), dotOf(1, 1));
     expect(made.verdicts).toEqual(["duplicates"]);
     const repeated = new HandMade(hasher);
-    const again = repeated.put(dotOf(0, 1), ALL).op;
+    const again = repeated.put(dotOf(0, 1), [0, 2]).op;
     again.repeats = 1;
     repeated.store(1, repeated.record(again, dotOf(1, 1), null, null), dotOf(1, 1));
     expect(repeated.verdicts).toEqual([]);
@@ -215,6 +216,35 @@ describe("a checker says nothing of what is right, and speaks of what is wrong",
     made.put(dotOf(0, 1), ALL);
     judgeCreation(made.world, made.begin("put"), made.key);
     expect(made.verdicts).toEqual(["preconditions"]);
+  });
+
+  test("preconditions: a put matches the tag of a value that a majority had replaced", () => {
+    const made = new HandMade(hasher);
+    const first = made.put(dotOf(0, 1), ALL);
+    const early = made.begin("put");
+    early.matched = [first.op.id];
+    const { context } = first.record;
+    made.put(dotOf(0, 2), ALL, { held: first.record, seen: [first.op], context });
+    judgeMatch(made.world, early, made.key);
+    expect(made.verdicts).toEqual([]);
+    const late = made.begin("put");
+    late.matched = [first.op.id];
+    judgeMatch(made.world, late, made.key);
+    expect(made.verdicts).toEqual(["preconditions"]);
+  });
+
+  test("honest-answers: a 404 on the word of stand-ins", () => {
+    const read = { status: 404, values: [], context: null, live: 0, deleted: 0 };
+    expect(verdictsOfRead(() => () => ({ ...read, acks: 2 }))).toEqual([]);
+    expect(verdictsOfRead(() => () => ({ ...read, acks: 1 }))).toEqual(["honest-answers"]);
+  });
+
+  test("duplicates: a coordinator that holds a write executes its repeat", () => {
+    const made = new HandMade(hasher);
+    const { op, record } = made.put(dotOf(0, 1), ALL);
+    op.repeats = 1;
+    made.store(0, made.record(op, dotOf(0, 2), record, null), dotOf(0, 2));
+    expect(made.verdicts).toEqual(["duplicates"]);
   });
 
   test("lists: out of order, a key that is none, a key left out", () => {

@@ -97,7 +97,6 @@ export const STATE_GROUPS: readonly StateGroup[] = [
       "log layout-recovered": "layout found again",
       "log member-suspected": "member suspected",
       "log member-down": "member believed down",
-      "log namespace-created": "namespace made by a layout change",
     },
   },
 ];

@@ -40,6 +40,7 @@ export function drawOptions(seed: number): SimOptions {
     reaping,
     antiEntropyIntervalMs: random.integer(500, 3_000),
     scrubIntervalMs: random.chance(0.3) ? 1_000 : 0,
+    hintAgeMs: random.chance(0.25) ? 1_500 : 0,
     diskBytes: random.chance(0.1) ? random.integer(10_000, 60_000) : 0,
     skewMs: random.chance(0.5) ? random.integer(1, 2_000) : 0,
     driftPpm: random.chance(0.5) ? random.integer(1, 500) : 0,

@@ -35,6 +35,11 @@ export class FaultAtlas {
     });
   }
 
+  /** It has rows that nobody can read. */
+  isRotten(node: number): boolean {
+    return [...this.#ledger.rotten].some((place) => place.startsWith(`${node}/`));
+  }
+
   mayForgetRow(node: number, key: KeyState): boolean {
     if (this.#ledger.rotten.has(`${node}/${key.name}`)) return false;
     return this.#survivable(node, key);

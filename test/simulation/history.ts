@@ -19,6 +19,8 @@ export interface Op {
   readonly seen: ReadonlySet<number> | null;
   /** `If-Match` or `If-None-Match: *` without a context: the coordinator's own read decides what it replaces. */
   readonly condition: Condition;
+  /** The writes whose values its If-Match takes for the present ones. */
+  matched: readonly number[];
   /** The value it brings has a time to live. */
   expires: boolean;
   /** Replicas that must answer, 0 where that is not known. */

@@ -252,7 +252,8 @@ export class Ledger {
     if (mints === undefined) key.mintsOf.set(op.id, [mint]);
     else {
       mints.push(mint);
-      if (op.repeats > 0) this.#count("repeat executed again");
+      const isKnown = before?.siblings.some((sibling) => this.opOf(sibling) === op.id) === true;
+      if (op.repeats > 0 && !isKnown) this.#count("repeat executed again");
       else
         this.#report("duplicates", `op ${op.id} of ${key.name} was executed ${mints.length} times`);
     }

@@ -1,13 +1,5 @@
-/**
- * Bugs to plant, one at a time, in a copy of the tree: a checker that has never failed proves nothing. Each text to be
- * replaced must occur exactly once, so that a mutation cannot rot in silence when the code moves on.
- */
-export interface Mutation {
-  readonly name: string;
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
+import type { Mutation } from "./mutation.ts";
+import { REPAIR_MUTATIONS } from "./mutations-repair.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -77,8 +69,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a replica acknowledges before its commit",
     file: "src/replication/peer-service.ts",
-    find: "if (this.#r.store.isDurable(sequence)) return ack;",
-    replace: "if (sequence >= 0) return ack;",
+    find: "const { sequence } = this.#r.replica.merge(message.key, message.record, message.head);",
+    replace:
+      "const { sequence } = this.#r.replica.merge(message.key, message.record, message.head);\n      if (sequence >= 0) return encodeAck(this.#r.actors.generationsOf(homes));",
   },
   {
     name: "one answer is enough for a read",
@@ -186,4 +179,5 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "missing += Math.max(0, Math.floor(homes.length / 2) + 1 - answering);",
     replace: "missing += Math.max(0, 1 - answering);",
   },
+  ...REPAIR_MUTATIONS,
 ];

@@ -95,6 +95,8 @@ export interface SimOptions {
   readonly antiEntropyIntervalMs: number;
   /** 0 for as seldom as in production: never in a run. */
   readonly scrubIntervalMs: number;
+  /** How long a hint waits for its target before that needs anti-entropy; 0 for longer than any run. */
+  readonly hintAgeMs: number;
   /** Of the disk, as the node is told: hints may take a tenth. 0 when it is not told. */
   readonly diskBytes: number;
   readonly skewMs: number;

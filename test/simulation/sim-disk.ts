@@ -112,6 +112,8 @@ export class SimDisk {
     const index = bytes.length - 1 - (at % bytes.length);
     bytes[index] = (bytes[index] ?? 0) ^ 0x40;
     this.#rows.set(id, { ...row, [name]: bytes });
+    // What rots has been on the platter for long.
+    this.#unsynced = [];
     return true;
   }
 

@@ -219,8 +219,7 @@ export class World {
       ...(options.scrubIntervalMs > 0 ? { scrubIntervalMs: options.scrubIntervalMs } : {}),
       ...options.reaping,
       diskBytes: options.diskBytes,
-      // A quarter of the worlds lasts longer than hints wait.
-      ...(options.seed % 4 === 0 ? { hintAgeMs: 1_500 } : {}),
+      ...(options.hintAgeMs > 0 ? { hintAgeMs: options.hintAgeMs } : {}),
     };
   }
 

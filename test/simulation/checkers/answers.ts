@@ -19,6 +19,8 @@ export interface ReadAnswer {
   /** What Gyre-Siblings and Gyre-Deleted-Siblings counted. */
   readonly live: number;
   readonly deleted: number;
+  /** Home replicas that answered. */
+  readonly acks: number;
 }
 
 export function judgeRead(
@@ -32,6 +34,13 @@ export function judgeRead(
   if (answer.context !== null) judgeContext(ledger, report, op, key, answer, answer.context);
   else if (answer.values.length > 0) {
     report("honest-answers", `get ${op.id} of ${key.name} shows a value without a context`);
+  }
+  const isAbsent = answer.status === 404 && answer.context === null;
+  if (isAbsent && answer.acks < op.needed) {
+    report(
+      "honest-answers",
+      `get ${op.id} (${op.terms}) of ${key.name} is a 404 on the word of ${answer.acks} home replicas`,
+    );
   }
   if (op.strict && op.needed >= majority(key.homes.length) && !key.isWeakened) {
     judgeStrict(ledger, report, op, key, answer);
@@ -120,6 +129,20 @@ function judgeStrict(
       report(
         "strict-reads",
         `get ${op.id} of ${key.name} shows op ${id}, which op ${write.id} had replaced`,
+      );
+    }
+  }
+}
+
+/** `If-Match` cannot succeed on the tag of a value that a write had replaced which a majority held before it began. */
+export function judgeMatch(world: World, op: Op, key: KeyState): void {
+  if (key.isWeakened) return;
+  for (const write of key.strong.slice(0, op.mark)) {
+    for (const id of op.matched) {
+      if (write.past?.has(id) !== true || isDoubled(key, id) || isDoubled(key, write.id)) continue;
+      world.violate(
+        "preconditions",
+        `op ${op.id} of ${key.name} took op ${id} for the present value, which op ${write.id} had replaced before`,
       );
     }
   }

@@ -103,7 +103,7 @@ export function cutPower(kit: FaultKit): void {
   const node = random.pick(world.nodes.filter((one) => one.role === "storage"));
   const { atlas } = world;
   const keys = atlas.keysAt(node.index);
-  if (!node.alive || !atlas.mayLoseDatabase(node.index)) return;
+  if (!node.alive || atlas.isRotten(node.index) || !atlas.mayLoseDatabase(node.index)) return;
   kit.down(node);
   const heads = keys.map((key) => node.rowOf(key)?.head);
   node.disk.takeBack(random.integer(0, node.disk.unsynced));

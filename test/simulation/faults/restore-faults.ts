@@ -7,12 +7,12 @@ import type { FaultKit } from "./fault-kit.ts";
 const BACKUPS_MAX = 3;
 
 export function takeBackup(kit: FaultKit): void {
-  const { nodes, ledger } = kit.world;
+  const { nodes, atlas } = kit.world;
   const node = kit.random.pick(nodes);
   // A backup is taken between two turns: a transaction that is open now is not in it.
   if (node.role !== "storage" || node.disk.isWriting) return;
   // One with bad rows fails its own check.
-  if ([...ledger.rotten].some((place) => place.startsWith(`${node.index}/`))) return;
+  if (atlas.isRotten(node.index)) return;
   node.backups.push(node.disk.image());
   if (node.backups.length > BACKUPS_MAX) node.backups.shift();
 }

@@ -5,6 +5,8 @@ export interface Known {
   readonly token: string;
   readonly seen: ReadonlySet<number>;
   readonly etag: string | null;
+  /** The writes that the tag is of: the values that were shown with it. */
+  readonly tagged: readonly number[];
 }
 
 /** A token, and what it stands for: by key, the writes that every later answer of the session must reflect. */

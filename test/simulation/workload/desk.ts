@@ -54,9 +54,16 @@ export class Desk {
     return from.known.get(key.name) ?? null;
   }
 
-  remember(client: Client, key: KeyState, answer: KeyAnswer, seen: ReadonlySet<number>): void {
+  remember(
+    client: Client,
+    key: KeyState,
+    answer: KeyAnswer,
+    seen: ReadonlySet<number>,
+    tagged: readonly number[],
+  ): void {
     if (answer.token === null) return;
-    client.known.set(key.name, { token: answer.token, seen, etag: answer.etag });
+    const { token, etag } = answer;
+    client.known.set(key.name, { token, seen, etag, tagged });
   }
 
   /** The session goes on from this answer. */

@@ -1,5 +1,11 @@
 /** Puts and deletes: blind, with a context, under a condition, and repeated under their Idempotency-Key. */
-import { judgeAcks, judgeCreation, judgeStatus, judgeWriteContext } from "../checkers/answers.ts";
+import {
+  judgeAcks,
+  judgeCreation,
+  judgeMatch,
+  judgeStatus,
+  judgeWriteContext,
+} from "../checkers/answers.ts";
 import { type KeyAnswer, keyAnswerOf, writeRequest } from "../client-call.ts";
 import type { Condition, Op } from "../history.ts";
 import type { KeyState } from "../ledger.ts";
@@ -18,6 +24,8 @@ export interface WriteCall {
   /** What it has seen; null for a blind write. */
   readonly known: Known | null;
   readonly condition?: { readonly name: string; readonly value: string } | null;
+  /** The writes that an If-Match is about. */
+  readonly matched?: readonly number[];
   /** Has an Idempotency-Key, and is sent again until the outcome is known. */
   readonly repeats?: boolean;
 }
@@ -43,6 +51,7 @@ export function write(desk: Desk, call: WriteCall): void {
     isRepeatable: repeats,
   };
   op.expires = options.ttlSeconds > 0;
+  op.matched = call.matched ?? [];
   const send = (at: number): void => {
     const { session } = call.client;
     const request = writeRequest(op, key, at, { ...options, session: session?.token ?? null });
@@ -82,7 +91,8 @@ export function writeConditionally(desk: Desk, key: KeyState, node: number, clie
       ? { name: "if-none-match", value: "*" }
       : { name: "if-match", value: etag };
   const kind = desk.random.chance(0.2) ? "delete" : "put";
-  write(desk, { kind, key, node, client, known: null, condition });
+  const matched = client.known.get(key.name)?.tagged ?? [];
+  write(desk, { kind, key, node, client, known: null, condition, matched });
 }
 
 function isUnknown({ status, indeterminate }: KeyAnswer): boolean {
@@ -132,6 +142,7 @@ function acknowledged(
   }
   judgeAcks(desk.report, op, answer);
   if (op.condition === "create") judgeCreation(desk.world, op, key);
+  if (op.condition === "match") judgeMatch(desk.world, op, key);
   key.acked.push(op);
   if (answer.acks >= majority(key.homes.length)) key.strong.push(op);
   if (answer.fallbacks > 0) desk.world.count("write acknowledged by stand-ins");
@@ -140,7 +151,7 @@ function acknowledged(
   desk.goOn(client, session, key, answer, [op.id]);
   if (answer.context === null) return;
   judgeWriteContext(desk.report, op, key, answer.context);
-  desk.remember(client, key, answer, new Set([op.id, ...(op.past ?? [])]));
+  desk.remember(client, key, answer, new Set([op.id, ...(op.past ?? [])]), [op.id]);
 }
 
 function conditionOf(header: { readonly name: string } | null): Condition {
