@@ -12,7 +12,8 @@ describe("kill -9 in the middle of 64 writers", () => {
     test(`loses no acknowledged write of ${nodes === 1 ? "a single node" : "three nodes"}`, async () => {
       const figures = await killLoop({ rounds: ROUNDS, nodes, runtime: E2E_RUNTIME, seed: 7 });
       expect(figures.missing).toEqual([]);
-      expect(figures.kills).toBe(ROUNDS);
+      // The last round has kills during the start as well.
+      expect(figures.kills).toBeGreaterThan(ROUNDS);
       // A kill that met no writer in the middle of its put would show nothing.
       expect(figures.indeterminate).toBeGreaterThan(0);
       expect(figures.acknowledged).toBeGreaterThan(ROUNDS);

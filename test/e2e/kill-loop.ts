@@ -1,21 +1,23 @@
 /**
  * kill -9 in the middle of many writers, again and again: after each restart every acknowledged write must be there, byte
- * for byte. One node, or three of which one is killed at a time.
+ * for byte. One node, or three of which one is killed at a time; every third kill is followed by kills during the start, and
+ * every fourth comes late enough to meet the log being moved into the database.
  *
- *     npm run e2e:kill -- [--rounds 50] [--runtime node|bun|deno] [--nodes 1|3] [--seed N]
+ *     npm run e2e:kill -- [--rounds 50] [--runtime node|bun|deno] [--nodes 1|3] [--seed N] [--totals FILE]
  */
-import { createHash } from "node:crypto";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { countOf, Totals } from "./campaign.ts";
 import type { Runtime } from "./dev-cluster.ts";
-import { ask, parallel, until } from "./requests.ts";
+import { RegisterLoad } from "./register-load.ts";
 import { ServeCluster } from "./serve-cluster.ts";
 
-const WRITERS = 64;
-const READERS = 32;
-const VALUE_BYTES_MAX = 2_000;
 /** A round's kill comes when so many more writes were acknowledged, or a few: any moment of a commit must be met. */
 const ACKS_BEFORE_KILL_MAX = 600;
+/** So many writes fill the log beyond the 8 MiB at which it is moved. */
+const ACKS_BEFORE_LATE_KILL_MAX = 5_000;
+/** A start takes some 600 ms, reading the log among it. */
+const START_MS = 800;
 
 export interface KillLoopOptions {
   readonly rounds: number;
@@ -23,167 +25,97 @@ export interface KillLoopOptions {
   readonly runtime: Runtime;
   readonly seed: number;
   readonly say?: (line: string) => void;
+  readonly totals?: string;
 }
 
 export interface KillFigures {
   readonly kills: number;
+  readonly killsDuringStart: number;
   readonly acknowledged: number;
   /** Writes under way when their node died, or answered 503: each may be there or not. */
   readonly indeterminate: number;
-  /** Writes that met a dead node's closed port: certainly not there. */
-  readonly refused: number;
   readonly missing: readonly string[];
 }
 
-/** What a register may hold: the last acknowledged value, or one that was never acknowledged and may have come later. */
-interface Register {
-  acknowledged: string;
-  readonly unacknowledged: Set<string>;
-}
+const FIGURES = ["kills", "kills during a start", "acknowledged", "missing"];
 
 class KillLoop {
   readonly #options: KillLoopOptions;
   readonly #cluster: ServeCluster;
-  readonly #acknowledged: string[] = [];
-  readonly #registers = new Map<string, Register>();
-  readonly #missing: string[] = [];
-  #indeterminate = 0;
-  #refused = 0;
+  readonly #load: RegisterLoad;
+  readonly #totals: Totals;
   #kills = 0;
-  #writing = false;
-  #random: number;
+  #killsDuringStart = 0;
 
   constructor(options: KillLoopOptions) {
     this.#options = options;
-    this.#random = options.seed >>> 0;
     const regions = options.nodes === 1 ? ["eu"] : ["eu", "us", "ap"];
-    this.#cluster = new ServeCluster({ nodes: options.nodes, regions, runtime: options.runtime });
+    const cluster = new ServeCluster({ nodes: options.nodes, regions, runtime: options.runtime });
+    this.#cluster = cluster;
+    this.#totals = new Totals(options.totals, FIGURES);
+    // Runs that are added up must not meet the same moments again.
+    const seed = options.seed + this.#totals.of("kills");
+    const urlOf = (node: number): string => cluster.node(node).url;
+    this.#load = new RegisterLoad({ nodes: options.nodes, seed, urlOf });
   }
 
   async run(): Promise<KillFigures> {
     const { rounds, say } = this.#options;
+    const load = this.#load;
     try {
       await this.#cluster.start();
       for (let round = 1; round <= rounds; round++) {
-        const before = this.#acknowledged.length;
+        const before = load.acknowledged.length;
+        const missingBefore = load.missing.length;
         await this.#round(round);
-        await this.#verify(this.#acknowledged.slice(before));
+        await load.verify(load.acknowledged.slice(before));
+        this.#totals.add("acknowledged", load.acknowledged.length - before);
+        this.#totals.add("missing", load.missing.length - missingBefore);
+        this.#totals.save();
         say?.(
-          `round ${round}: ${this.#acknowledged.length - before} writes acknowledged, ${this.#missing.length} missing so far`,
+          `round ${round}: ${load.acknowledged.length - before} writes acknowledged, ${load.missing.length} missing so far`,
         );
       }
       // What an earlier round wrote must have survived all later kills as well.
-      await this.#verify(this.#acknowledged);
+      const missingBefore = load.missing.length;
+      await load.verify(load.acknowledged);
+      this.#totals.add("missing", load.missing.length - missingBefore);
+      this.#totals.save();
     } finally {
       await this.#cluster.close();
     }
+    if (this.#options.totals !== undefined) say?.(`added up: ${this.#totals.describe()}`);
     return {
       kills: this.#kills,
-      acknowledged: this.#acknowledged.length,
-      indeterminate: this.#indeterminate,
-      refused: this.#refused,
-      missing: this.#missing,
+      killsDuringStart: this.#killsDuringStart,
+      acknowledged: load.acknowledged.length,
+      indeterminate: load.indeterminate,
+      missing: load.missing,
     };
   }
 
   async #round(round: number): Promise<void> {
-    const victim = this.#below(this.#options.nodes);
-    const killAt = this.#acknowledged.length + 1 + this.#below(ACKS_BEFORE_KILL_MAX);
-    this.#writing = true;
-    const writers = Array.from({ length: WRITERS }, (_, index) => this.#writer(round, index));
-    try {
-      await until("writes to kill in the middle of", () =>
-        this.#acknowledged.length >= killAt ? true : undefined,
-      );
-      this.#cluster.node(victim).signal("SIGKILL");
-      this.#kills++;
+    const load = this.#load;
+    const victim = load.below(this.#options.nodes);
+    const acksMax = round % 4 === 0 ? ACKS_BEFORE_LATE_KILL_MAX : ACKS_BEFORE_KILL_MAX;
+    await load.writeUntil(round, 1 + load.below(acksMax), async () => {
+      this.#kill(victim);
+      for (let again = round % 3 === 0 ? 1 + load.below(2) : 0; again > 0; again--) {
+        await this.#cluster.restartFor(victim, load.below(START_MS));
+        this.#kill(victim);
+        this.#killsDuringStart++;
+        this.#totals.add("kills during a start");
+      }
       await this.#cluster.restart(victim);
-    } finally {
-      this.#writing = false;
-      await Promise.all(writers);
-    }
+    });
     await this.#cluster.untilAllUp();
   }
 
-  /** New keys, and now and then a register that is overwritten blindly: it must never go back. */
-  async #writer(round: number, writer: number): Promise<void> {
-    for (let step = 0; this.#writing; step++) {
-      const node = this.#cluster.node((writer + step) % this.#options.nodes);
-      if (step % 4 === 3) await this.#overwrite(node.url, `register-${writer}`, `${round}.${step}`);
-      else if (await this.#put(node.url, `key-${round}-${writer}-${step}`)) {
-        this.#acknowledged.push(`key-${round}-${writer}-${step}`);
-      }
-    }
+  #kill(victim: number): void {
+    this.#cluster.node(victim).signal("SIGKILL");
+    this.#kills++;
+    this.#totals.add("kills");
   }
-
-  async #overwrite(url: string, key: string, value: string): Promise<void> {
-    const register = this.#registers.get(key) ?? { acknowledged: "", unacknowledged: new Set() };
-    this.#registers.set(key, register);
-    register.unacknowledged.add(value);
-    if (!(await this.#put(url, key, value))) return;
-    register.acknowledged = value;
-    register.unacknowledged.delete(value);
-    // A single coordinator replaces what it holds; two of them do not know of each other's blind writes.
-    if (this.#options.nodes === 1) register.unacknowledged.clear();
-  }
-
-  /** True when it was acknowledged. */
-  async #put(url: string, key: string, value?: string): Promise<boolean> {
-    const body = value ?? new Uint8Array(bytesOf(this.#options.seed, key));
-    try {
-      const answer = await ask(address(url, key), { method: "PUT", body });
-      if (answer.status === 204) return true;
-      if (answer.status !== 503) throw new Error(`PUT ${key}: ${answer.status} ${answer.body}`);
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      // A dead node refuses at once: without a pause its writers would keep the machine from starting it again.
-      await new Promise((wake) => setTimeout(wake, 5));
-      if (isRefused(error)) {
-        this.#refused++;
-        return false;
-      }
-    }
-    this.#indeterminate++;
-    return false;
-  }
-
-  async #verify(keys: readonly string[]): Promise<void> {
-    await parallel(keys, READERS, async (key, index) => {
-      const { url } = this.#cluster.node(index % this.#options.nodes);
-      const got = await ask(address(url, key));
-      if (got.status === 200 && got.body.equals(bytesOf(this.#options.seed, key))) return;
-      this.#missing.push(`${key}: ${got.status}, ${got.body.length} bytes`);
-    });
-    await parallel([...this.#registers], READERS, async ([key, register], index) => {
-      const { url } = this.#cluster.node(index % this.#options.nodes);
-      const got = await ask(address(url, key));
-      const value = got.status === 404 ? "" : got.body.toString();
-      if (value === register.acknowledged || register.unacknowledged.has(value)) return;
-      this.#missing.push(`${key}: ${got.status} ${value}, want ${register.acknowledged}`);
-    });
-  }
-
-  /** A linear congruential generator (Numerical Recipes): the moments of the kills follow from the seed. */
-  #below(limit: number): number {
-    this.#random = (Math.imul(this.#random, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((this.#random / 2 ** 32) * limit);
-  }
-}
-
-function isRefused(error: TypeError): boolean {
-  const { cause } = error;
-  return cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED";
-}
-
-function address(url: string, key: string): string {
-  return `${url}/v1/kv/default/${key}`;
-}
-
-/** The bytes of a key's value, made again when it is read: of any length up to VALUE_BYTES_MAX, also none. */
-function bytesOf(seed: number, key: string): Buffer {
-  const digest = createHash("sha512").update(`${seed}/${key}`).digest();
-  const bytes = digest.readUInt16LE(0) % (VALUE_BYTES_MAX + 1);
-  return Buffer.alloc(bytes, digest.subarray(2));
 }
 
 /** @throws Error when the store answers what it must not; what is missing is in the figures. */
@@ -198,21 +130,24 @@ async function main(): Promise<number> {
       runtime: { type: "string", default: "node" },
       nodes: { type: "string", default: "1" },
       seed: { type: "string", default: "1" },
+      totals: { type: "string" },
     },
   });
   const say = (line: string): void => console.log(line);
   const figures = await killLoop({
-    rounds: Number(values.rounds),
+    rounds: countOf("rounds", values.rounds),
     runtime: values.runtime as Runtime,
     nodes: values.nodes === "3" ? 3 : 1,
-    seed: Number(values.seed),
+    seed: countOf("seed", values.seed),
     say,
+    ...(values.totals !== undefined && { totals: values.totals }),
   });
   for (const line of figures.missing.slice(0, 20)) say(`MISSING ${line}`);
   say(
-    `${values.runtime}, ${values.nodes} node(s): ${figures.kills} kills, ${figures.acknowledged} acknowledged writes, ` +
-      `${figures.indeterminate} under way at a kill, ${figures.missing.length} missing`,
+    `${values.runtime}, ${values.nodes} node(s): ${figures.kills} kills, ${figures.killsDuringStart} of them during a start, ` +
+      `${figures.acknowledged} acknowledged writes, ${figures.indeterminate} under way at a kill, ${figures.missing.length} missing`,
   );
+  say(`${figures.kills} passed, ${figures.missing.length} failed`);
   return figures.missing.length === 0 ? 0 : 1;
 }
 

@@ -32,6 +32,8 @@ export interface ServeClusterOptions {
   readonly runtime?: Runtime;
   /** More flags for every node. */
   readonly flags?: readonly string[];
+  /** More of the environment for every node; its data directory stands for `{data}`. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export class ServeCluster {
@@ -96,6 +98,15 @@ export class ServeCluster {
     return node;
   }
 
+  /** Starts a node again that has ended, and returns after so long, wherever it is by then. */
+  async restartFor(index: number, ms: number): Promise<ServeNode> {
+    await this.node(index).ended;
+    const node = this.#spawn(index, true);
+    this.#nodes[index] = node;
+    await new Promise((wake) => setTimeout(wake, ms));
+    return node;
+  }
+
   /** Resolves when these nodes (all, if none are named) see every node up. */
   async untilAllUp(seers: readonly ServeNode[] = this.#nodes): Promise<void> {
     for (const node of seers) {
@@ -124,14 +135,22 @@ export class ServeCluster {
       .map((other) => `http://127.0.0.1:${other.peerPort}`);
     const client = `127.0.0.1:${clientPort}`;
     const runtime = this.#options.runtime ?? E2E_RUNTIME;
-    return new ServeNode(name, `http://${client}`, gyreCommand(runtime), [
-      ...["--data", join(this.directory, name)],
+    const data = join(this.directory, name);
+    const environment = Object.fromEntries(
+      Object.entries(this.#options.environment ?? {}).map(([key, value]) => [
+        key,
+        value.replaceAll("{data}", data),
+      ]),
+    );
+    const args = [
+      ...["--data", data],
       ...["--listen", client, "--peer-listen", `127.0.0.1:${peerPort}`],
       ...["--region", region, "--zone", `z${name}`],
       ...["--cluster-secret-file", this.secretFile],
       ...["--bootstrap-expect", String(this.#places.length), "--log-format", "json"],
       ...(joins && peers.length > 0 ? ["--join", peers.join(",")] : []),
       ...(this.#options.flags ?? []),
-    ]);
+    ];
+    return new ServeNode(name, `http://${client}`, gyreCommand(runtime), args, environment);
   }
 }

@@ -1,6 +1,7 @@
 /** One `gyre serve` as a child process, on any runtime or as a single executable. For end-to-end tests. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import process from "node:process";
 
 const POLL_MS = 50;
 
@@ -12,13 +13,20 @@ export class ServeNode {
   readonly #child: ChildProcess;
   #output = "";
 
-  /** `program` starts gyre; the arguments of `serve` follow it. */
-  constructor(name: string, url: string, program: readonly string[], args: readonly string[]) {
+  /** `program` starts gyre; the arguments of `serve` follow it. `environment` is added to this process's own. */
+  constructor(
+    name: string,
+    url: string,
+    program: readonly string[],
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     this.name = name;
     this.url = url;
     const [command = "", ...prefix] = program;
     this.#child = spawn(command, [...prefix, "serve", ...args, "--until-stdin-closes"], {
       stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
     });
     const keep = (chunk: Buffer): void => {
       this.#output += chunk.toString();

@@ -1,0 +1,44 @@
+/** What the campaigns share: their command line, totals that are kept between runs, and the verdict. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+
+/** Figures that are added up over the runs that name the same file. */
+export class Totals {
+  readonly #file: string | undefined;
+  readonly figures: Record<string, number>;
+
+  constructor(file: string | undefined, names: readonly string[]) {
+    this.#file = file;
+    const stored: unknown =
+      file !== undefined && existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+    this.figures = Object.fromEntries(names.map((name) => [name, 0]));
+    for (const [name, value] of Object.entries(stored as object)) {
+      if (typeof value === "number") this.figures[name] = value;
+    }
+  }
+
+  add(name: string, count = 1): void {
+    this.figures[name] = (this.figures[name] ?? 0) + count;
+  }
+
+  of(name: string): number {
+    return this.figures[name] ?? 0;
+  }
+
+  /** After each round, so that a run that is ended loses at most one. */
+  save(): void {
+    if (this.#file !== undefined) writeFileSync(this.#file, `${JSON.stringify(this.figures)}\n`);
+  }
+
+  describe(): string {
+    return Object.entries(this.figures)
+      .map(([name, count]) => `${count} ${name}`)
+      .join(", ");
+  }
+}
+
+/** @throws Error unless it is a whole number above zero. */
+export function countOf(name: string, text: string): number {
+  const count = Number(text);
+  if (Number.isSafeInteger(count) && count > 0) return count;
+  throw new Error(`Cannot use --${name} ${JSON.stringify(text)}, want a whole number above zero`);
+}
