@@ -13,7 +13,12 @@ import {
   wholeNumber,
   yesOrNo,
 } from "./config-values.ts";
-import { REQUEST_TIMEOUT_MAX_MS } from "./core/limits.ts";
+import {
+  GRACE_DEFAULT_MS,
+  GRACE_MAX_MS,
+  MESSAGE_LIFE_MS,
+  REQUEST_TIMEOUT_MAX_MS,
+} from "./core/limits.ts";
 
 const PLACE = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
 const MIB = 1024 ** 2;
@@ -182,6 +187,13 @@ export const SERVE_OPTIONS = {
     hint: "MS",
     help: "Longest time a client's request may take",
     fallback: "5000",
+  }),
+  graceMs: option({
+    schema: wholeNumber(MESSAGE_LIFE_MS, GRACE_MAX_MS),
+    want: `a whole number of milliseconds from ${MESSAGE_LIFE_MS} to ${GRACE_MAX_MS}`,
+    hint: "MS",
+    help: "How long deletes and expired values are remembered at least, the same on all nodes",
+    fallback: String(GRACE_DEFAULT_MS),
   }),
   gossipIntervalMs: option({
     schema: wholeNumber(20, 60_000),

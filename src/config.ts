@@ -66,6 +66,7 @@ export function resolveServeConfig(sources: ConfigSources): ServeConfig {
       durability: values.durability,
       corsOrigins: values.corsOrigin ?? [],
       requestTimeoutMs: values.requestTimeoutMs,
+      graceMs: values.graceMs,
       gossipIntervalMs: values.gossipIntervalMs,
     },
     dataDirectory: values.data,

@@ -37,7 +37,8 @@ import { handoffWorker } from "./replication/handoff.ts";
 import { hintUsage } from "./replication/hint-rows.ts";
 import { Hints, hintBudget } from "./replication/hints.ts";
 import { PeerService } from "./replication/peer-service.ts";
-import { createReaping } from "./replication/reaping.ts";
+import { quarantinePage } from "./replication/quarantine.ts";
+import { createReaping, type ReapingParts } from "./replication/reaping.ts";
 import { recoveryWorker } from "./replication/recovery.ts";
 import { Replica } from "./replication/replica.ts";
 import { Sweeper } from "./replication/sweeper.ts";
@@ -110,14 +111,7 @@ export function createNode(options: NodeOptions): GyreNode {
   const mayBeCopy = () => copyCheck?.isPending === true;
   const replication = replicationOf({ ...options, env: wakeful }, parts, mayBeCopy);
   copyCheck = new CopyCheck(replication, () => cluster.beginRecovery());
-  const {
-    reaper,
-    restored,
-    handlers: reapHandlers,
-  } = createReaping(replication, {
-    clock: env.clock,
-    graceMs: config.graceMs ?? GRACE_DEFAULT_MS,
-  });
+  const reaping = createReaping(replication, env.clock, config.graceMs ?? GRACE_DEFAULT_MS);
   const coordinator = new Coordinator(replication);
   const service = new PeerService(replication, coordinator, () => {
     const layout = cluster.layout();
@@ -132,13 +126,13 @@ export function createNode(options: NodeOptions): GyreNode {
     handlers: {
       ...cluster.handlers,
       ...service.handlers(),
-      ...reapHandlers,
+      ...reaping.handlers,
       ...new ActorsSeen(store.meta).handlers(),
       ...repair.antiEntropy.handlers(service.admission),
     },
     messageLifeMs: lifeMs,
   });
-  const app = appOf(options, parts, replication, coordinator, repair);
+  const app = appOf(options, parts, replication, coordinator, repair, reaping);
   let background: RunningWorker[] = [];
   let stopping = false;
   return {
@@ -153,8 +147,7 @@ export function createNode(options: NodeOptions): GyreNode {
       const workers = [
         recoveryWorker(replication, isStopping),
         handoffWorker(replication, isStopping),
-        reaper,
-        restored,
+        ...reaping.workers,
         copyCheck,
         ...repair.workers,
       ];
@@ -180,6 +173,7 @@ function appOf(
   replication: Replication,
   coordinator: Coordinator,
   repair: AntiEntropyParts,
+  reaping: ReapingParts,
 ): ReturnType<typeof createApp> {
   const { config, env, data } = options;
   const { backup } = data;
@@ -198,10 +192,12 @@ function appOf(
       version: VERSION,
       runtime: options.runtime,
       antiEntropy: repair.antiEntropy.view(),
+      reaping: reaping.view(),
     }),
     ready: () => readiness(cluster, data.nodeId),
     refreshLayout: () => cluster.refreshLayout(),
     backup: backup === undefined ? null : () => backup(VERSION),
+    quarantine: (cursor) => quarantinePage(store, cursor),
   });
 }
 

@@ -12,6 +12,19 @@ interface ClusterView {
   readonly nodes: readonly NodeView[];
   /** Absent in the answer of an older node. */
   readonly antiEntropy?: AntiEntropyView;
+  readonly reaping?: ReapingView;
+}
+
+/** Of the node that was asked. */
+interface ReapingView {
+  readonly state: string;
+  readonly postponed: {
+    readonly by: string;
+    readonly sinceMs: number;
+    readonly reason: string;
+  } | null;
+  readonly restoredRows: number;
+  readonly quarantinedRows: number;
 }
 
 /** Of the node that was asked. */
@@ -97,6 +110,7 @@ function render(cluster: ClusterView, namespaces: readonly NamespaceView[], url:
     "",
     table(["REGION", "ZONE", "STATE", "ROLE", "URL", "BOOTS", "KEYS", "BYTES", "ID"], rows),
     ...(cluster.antiEntropy === undefined ? [] : [repairLine(cluster.antiEntropy)]),
+    ...(cluster.reaping === undefined ? [] : reapingLines(cluster.reaping)),
     `Namespaces: ${namespaces.map((namespace) => namespace.name + policyNote(namespace.policy)).join(", ")}`,
     "",
   ].join("\n");
@@ -109,6 +123,26 @@ function repairLine(view: AntiEntropyView): string {
     `Repair by this node: trees ${trees}; ${rounds} rounds with ${peers.length} co-owners, ` +
     `${rowsSent} records sent, ${rowsReceived} received${trouble}`
   );
+}
+
+/** Nothing while all is well: tombstones come and go. */
+function reapingLines(view: ReapingView): string[] {
+  const lines: string[] = [];
+  if (view.postponed !== null) {
+    const { by, sinceMs, reason } = view.postponed;
+    lines.push(
+      `Reaping postponed by node ${by.slice(0, 8)} (${reason}) since ${new Date(sinceMs).toISOString()}`,
+    );
+  }
+  if (view.restoredRows > 0) {
+    lines.push(`Restored: ${view.restoredRows} rows wait until every other owner has been heard`);
+  }
+  if (view.quarantinedRows > 0) {
+    lines.push(
+      `Quarantine: ${view.quarantinedRows} restored rows that may have been deleted since, at GET /v1/quarantine`,
+    );
+  }
+  return lines;
 }
 
 function policyNote(policy: unknown): string {

@@ -3,7 +3,7 @@
  * them in order. No input makes it throw or answer 500.
  */
 import type { ClusterId, NodeId } from "../core/ids.ts";
-import { CLOCK_GAP_SHARE, MESSAGE_AGE_SHARE } from "../core/limits.ts";
+import { CLOCK_GAP_PERCENT, MESSAGE_AGE_PERCENT } from "../core/limits.ts";
 import type { Env } from "../env/env.ts";
 import type { PeerHandler, PeerResponse } from "../env/transport.ts";
 import type { Keyring } from "./keyring.ts";
@@ -73,9 +73,9 @@ class PeerServer {
     if (path !== MESSAGES_PATH) return Promise.resolve(plain(404));
     const admitted = this.#gate.admit(auth, body);
     if ("status" in admitted) return Promise.resolve(admitted);
-    const life = admitted.ageMs / this.#options.messageLifeMs;
+    const agePercent = (100 * admitted.ageMs) / this.#options.messageLifeMs;
     // A caller whose time runs so far ahead shows that this node was stopped, and nothing of the session's ages is true.
-    if (life > MESSAGE_AGE_SHARE || life < -CLOCK_GAP_SHARE) {
+    if (agePercent > MESSAGE_AGE_PERCENT || agePercent < -CLOCK_GAP_PERCENT) {
       return Promise.resolve(this.#refuseLate(admitted));
     }
     let request: DecodedRequest;

@@ -63,6 +63,8 @@ export const CONTEXT_ENTRIES_COMPACT = 32;
 
 /** How long a tombstone or an expired value is kept at least, in ms: a day of clocks that disagree, and of sessions. */
 export const GRACE_DEFAULT_MS = 24 * 3_600_000;
+/** Longest `--grace-ms`: a year. */
+export const GRACE_MAX_MS = 365 * GRACE_DEFAULT_MS;
 /**
  * The quiet that a reap round asks for, in lives of a message (D): a copy of a row lives for at most two, one in a read and one
  * in the message that the read becomes, and a round takes at most two.
@@ -84,6 +86,8 @@ export const COPY_CHECK_PEERS = 2;
 export const ACTORS_SEEN_MAX = 4_096;
 /** Rows of a restored backup that one step puts on their shelf, or asks the other owners about. */
 export const RESTORED_KEYS_AT_ONCE = 128;
+/** Rows in one page of the quarantine: with values of the largest size it is still an answer that a client can take. */
+export const QUARANTINE_PAGE_ROWS = 8;
 /** Keys remembered for the quiet rule. More: all others count as touched when the newest forgotten one was. */
 export const TOUCHED_KEYS_MAX = 65_536;
 
@@ -140,9 +144,9 @@ export const DIGEST_INLINE_BYTES = KIB;
  */
 export const MESSAGE_LIFE_MS = 60_000;
 /** The part of D at which receivers drop a message: the rest is for clocks that were stopped or do not tick alike. */
-export const MESSAGE_AGE_SHARE = 0.75;
-/** The part of D by which this node's wall and monotonic clocks may drift apart: beyond it counts as suspended. */
-export const CLOCK_GAP_SHARE = 0.125;
+export const MESSAGE_AGE_PERCENT = 75;
+/** The part of D by which a caller's time may run ahead of its session's: beyond it this node was asleep, and knows no ages. */
+export const CLOCK_GAP_PERCENT = 12;
 /**
  * Life of a session between two nodes: ages are told in its time, and two monotonic clocks that differ by 1,000 parts in a
  * million (NTP slews up to 500) are 1.8 s apart after it. Then the next message says hello again.
@@ -226,12 +230,12 @@ export const SCAN_ANSWER_BYTES_MAX = 16 * MIB;
 
 assert(COUNTER_MAX + 1 <= Number.MAX_SAFE_INTEGER, "counters must stay exact");
 assert(
-  REQUEST_TIMEOUT_MAX_MS < MESSAGE_LIFE_MS * MESSAGE_AGE_SHARE,
+  REQUEST_TIMEOUT_MAX_MS * 100 < MESSAGE_LIFE_MS * MESSAGE_AGE_PERCENT,
   "no request may outlive a message",
 );
 assert(
   (PEER_SESSION_LIFE_MS * 1_000) / 1_000_000 <
-    MESSAGE_LIFE_MS * (1 - MESSAGE_AGE_SHARE - CLOCK_GAP_SHARE),
+    (MESSAGE_LIFE_MS * (100 - MESSAGE_AGE_PERCENT - CLOCK_GAP_PERCENT)) / 100,
   "clocks must not differ by more than is spared for them",
 );
 assert(SIBLINGS_WARN < SIBLINGS_MAX, "the warning must come before the refusal");

@@ -25,6 +25,7 @@ import { OpsRoutes } from "./ops-routes.ts";
 import { createOriginGuard } from "./origin-guard.ts";
 import { KV_PREFIX } from "./paths.ts";
 import { HttpProblem } from "./problem.ts";
+import { quarantineRoute } from "./quarantine-route.ts";
 import { Representations } from "./representation.ts";
 import type { Route } from "./route.ts";
 import { targetOf } from "./target.ts";
@@ -58,6 +59,7 @@ export function createApp(deps: HttpDeps): HttpApp {
     ...new ClusterRoutes(parts).routes(),
     ...new OpsRoutes(parts).routes(),
     ...new BackupRoutes(parts).routes(),
+    quarantineRoute(parts),
   ];
   const hono = createRouter(routes);
 

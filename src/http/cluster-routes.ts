@@ -49,6 +49,7 @@ export class ClusterRoutes {
         partitions: document?.partitions ?? 0,
       },
       antiEntropy: info.antiEntropy,
+      reaping: info.reaping,
       nodes: membership.members().map((member) => this.#nodeJson(member)),
     });
   }

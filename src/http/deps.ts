@@ -4,6 +4,8 @@ import type { NamespaceSettingsStore } from "../cluster/namespace-settings.ts";
 import type { MetricSource } from "../core/metrics.ts";
 import type { Env } from "../env/env.ts";
 import type { AntiEntropyView } from "../replication/anti-entropy-figures.ts";
+import type { QuarantinePage } from "../replication/quarantine.ts";
+import type { ReapingView } from "../replication/reaping.ts";
 import type { KeyValueService } from "../replication/requests.ts";
 import type { TokenKeys } from "./tokens.ts";
 
@@ -14,6 +16,7 @@ export interface NodeInfo {
   /** Such as `node 24.21.0`; "" when unknown. */
   readonly runtime: string;
   readonly antiEntropy: AntiEntropyView;
+  readonly reaping: ReapingView;
 }
 
 /** The part of the node's configuration that shows in answers. */
@@ -37,6 +40,8 @@ export interface HttpDeps {
   readonly counters: readonly MetricSource[];
   /** Makes a backup on this node's disk; null where the node has none. The manifest is shown as it is. */
   readonly backup: (() => Promise<{ readonly path: string; readonly manifest: object }>) | null;
+  /** Undefined when the cursor is none of ours. */
+  readonly quarantine: (cursor: string | null) => QuarantinePage | undefined;
   /**
    * Pulls the newest layout from peers. Asked before a namespace is called unknown: it may have been created elsewhere a
    * moment ago (counterexample 9).

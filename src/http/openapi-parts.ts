@@ -238,6 +238,7 @@ export const SCHEMAS: Json = {
         rowsReceived: integer,
         peers: arrayOf(object({ id: string, completedAtMs: integer, rows: integer })),
       }),
+      reaping: object({ state: string, restoredRows: integer, quarantinedRows: integer }),
       nodes: arrayOf(
         object({
           id: string,
@@ -258,6 +259,10 @@ export const SCHEMAS: Json = {
     },
     ["clusterId", "layout", "nodes"],
   ),
+  Quarantine: object({
+    rows: arrayOf(object({ namespaceId: integer, key: string, siblings: arrayOf(object({})) })),
+    cursor: { type: ["string", "null"] },
+  }),
   Backup: object({ path: string, rows: integer, files: arrayOf(object({ name: string })) }),
   Ring: object({
     version: integer,

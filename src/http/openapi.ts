@@ -264,6 +264,16 @@ function opsPaths(): Json {
         problems: [400, 403, 404, 503],
       }),
     },
+    "/v1/quarantine": {
+      get: operation({
+        id: "readQuarantine",
+        tag: "Operations",
+        summary: "Rows of a restored backup that may have been deleted since, of this node",
+        parameters: ["cursor"],
+        answers: { 200: answered("Some rows, values in base64.", json("Quarantine")) },
+        problems: [400, 403],
+      }),
+    },
     "/livez": read("livez", "The process answers", "text/plain", [400, 403]),
     "/readyz": read("readyz", "The node would serve a request well", "text/plain", [400, 403, 503]),
     "/metrics": read("metrics", "Prometheus metrics", "text/plain", [400, 403]),

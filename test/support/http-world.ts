@@ -152,10 +152,19 @@ export async function createHttpWorld(options: WorldOptions = {}): Promise<HttpW
         rowsReceived: 2,
         peers: [{ id: "b", completedAtMs: 1_700_000_000_000, rows: 3 }],
       },
+      reaping: {
+        state: "resting",
+        postponed: null,
+        kept: {},
+        restoredRows: 0,
+        quarantinedRows: 0,
+      },
     }),
     ready: () => world.readiness,
     counters: [() => world.metrics],
     backup: options.backup ?? null,
+    quarantine: (cursor) =>
+      cursor === null || cursor === "1.1.aw" ? { rows: [], cursor: null } : undefined,
     refreshLayout: () => {
       world.refreshes++;
       world.onRefresh();

@@ -16,7 +16,7 @@ export interface ReapingNode {
   readonly node: FakeNode;
   readonly reaping: Reaping;
   readonly reaper: Reaper;
-  readonly restored: Worker;
+  readonly workers: readonly Worker[];
   /** How far its wall clock is ahead. */
   aheadMs: number;
 }
@@ -31,10 +31,8 @@ export class ReapingCluster extends ReplicationCluster {
       copies,
     );
     this.reapers = this.nodes.map((node) => this.#reaperOf(node));
-    this.#workers = this.reapers.flatMap(({ reaper, restored, node }) =>
-      [reaper, restored].map((worker) =>
-        startWorker(this.clock, node.replication.env.logger, worker, 1),
-      ),
+    this.#workers = this.reapers.flatMap(({ workers, node }) =>
+      workers.map((worker) => startWorker(this.clock, node.replication.env.logger, worker, 1)),
     );
   }
 
@@ -45,12 +43,9 @@ export class ReapingCluster extends ReplicationCluster {
       lifeMs: LIFE_MS,
       clock: new HybridClock(() => this.clock.wallMs() + reapingNode.aheadMs),
     };
-    const { reaping, reaper, restored, handlers } = createReaping(r, {
-      clock: this.clock,
-      graceMs: GRACE_MS,
-    });
+    const { reaping, reaper, workers, handlers } = createReaping(r, this.clock, GRACE_MS);
     Object.assign(node.handlers, handlers);
-    return Object.assign(reapingNode, { reaping, reaper, restored });
+    return Object.assign(reapingNode, { reaping, reaper, workers });
   }
 
   async pass(ms: number): Promise<void> {
