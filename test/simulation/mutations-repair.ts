@@ -144,8 +144,8 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
   {
     name: "late messages are taken",
     file: "src/cluster/peer-server.ts",
-    find: "if (life > MESSAGE_AGE_SHARE || life < -CLOCK_GAP_SHARE) {",
-    replace: "if (life === Number.POSITIVE_INFINITY) {",
+    find: "if (agePercent > MESSAGE_AGE_PERCENT || agePercent < -CLOCK_GAP_PERCENT) {",
+    replace: "if (agePercent === Number.POSITIVE_INFINITY) {",
   },
   {
     name: "an ack of a database that is gone counts",
