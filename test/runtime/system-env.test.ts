@@ -14,6 +14,7 @@ import { utf8Encode } from "../../src/core/bytes.ts";
 import { LockedError } from "../../src/env/files.ts";
 import { SqliteError } from "../../src/env/sqlite.ts";
 import { startChild } from "../support/child.ts";
+import { createTestHasher } from "../support/hasher.ts";
 import {
   sqliteDrivers,
   systemDriver,
@@ -142,6 +143,20 @@ test("the system's hash is xxHash64 with seed 0, call after call", async () => {
   for (let i = 0; i < 2; i++) {
     expect(hasher.hash64(new Uint8Array(0))).toEqual({ hi: 0xef46db37, lo: 0x51d8e999 });
     expect(hasher.hash64(utf8Encode("abc"))).toEqual({ hi: 0x44bc2cf5, lo: 0xad770999 });
+  }
+});
+
+test("the system's hashes of all lengths are those of the other runtimes, also of a part of a larger array", async () => {
+  const hasher = await createSystemHasher();
+  const reference = await createTestHasher();
+  const whole = Uint8Array.from({ length: 1_100 }, (_, i) => (i * 31) & 255);
+  for (let length = 0; length <= 1_100; length += length < 70 ? 1 : 103) {
+    for (const bytes of [whole.slice(0, length), whole.subarray(0, length)]) {
+      expect(hasher.hash64(bytes)).toEqual(reference.hash64(bytes));
+      expect(hasher.hash128(bytes)).toEqual(reference.hash128(bytes));
+    }
+    const part = whole.subarray(1_100 - length);
+    expect(hasher.hash64(part)).toEqual(reference.hash64(part));
   }
 });
 
