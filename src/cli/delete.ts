@@ -6,6 +6,7 @@ import { CliError, EXIT, type ExitCode, usageError } from "./errors.ts";
 import { printJson } from "./output.ts";
 import type { Platform } from "./platform.ts";
 import { siblingsNote, WRITE_ARGS, writeOptions } from "./put.ts";
+import { withSession } from "./session.ts";
 
 const DELETES_PER_BATCH = 200;
 const BATCH_TIMEOUT_MS = 60_000;
@@ -24,17 +25,19 @@ export function deleteCommand(platform: Platform): Command {
       const client = connect(platform, args);
       if (args.prefix !== undefined) {
         if (args.key !== undefined) throw usageError("Give either a KEY or --prefix, not both");
-        return await deletePrefix(
-          platform,
-          client,
-          namespaceOf(platform, args),
-          args.prefix,
-          args.yes === true,
+        const { prefix } = args;
+        const namespace = namespaceOf(platform, args);
+        return await withSession(platform, client, args.session, (session) =>
+          deletePrefix(platform, session, namespace, prefix, args.yes === true),
         );
       }
       if (args.key === undefined)
         throw usageError("Missing KEY: the key to delete, or --prefix TEXT");
-      const result = await client.delete(args.key, writeOptions(platform, args));
+      const { key } = args;
+      const options = writeOptions(platform, args);
+      const result = await withSession(platform, client, args.session, (session) =>
+        session.delete(key, options),
+      );
       if (args.json === true) await printJson(platform, { key: args.key, ...result });
       else if (result.siblings > 0) await platform.stderr.write(siblingsNote(result.siblings));
       return EXIT.done;

@@ -11,6 +11,7 @@ import {
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
 import { printJson, textOrUndefined } from "./output.ts";
 import type { Platform } from "./platform.ts";
+import { SESSION_ARG, withSession } from "./session.ts";
 
 export function getCommand(platform: Platform): Command {
   return makeCommand({
@@ -26,15 +27,15 @@ export function getCommand(platform: Platform): Command {
         description: "Replicas that must answer, instead of --consistency",
       },
       ...CONFLICT_ARG,
+      ...SESSION_ARG,
       json: { type: "boolean", description: "Write value, metadata, context and siblings as JSON" },
     },
     run: async (args) => {
-      const client = connect(platform, args);
-      const result = await client.get(args.key, {
-        consistency: args.consistency,
-        conflict: args.conflict,
-        r: parseCount("--r", args.r, 1, 1000),
-      });
+      const r = parseCount("--r", args.r, 1, 1000);
+      const { consistency, conflict } = args;
+      const result = await withSession(platform, connect(platform, args), args.session, (client) =>
+        client.get(args.key, { consistency, conflict, r }),
+      );
       if (args.json === true) return await printAsJson(platform, args.key, result);
       return await printValue(platform, args.key, result);
     },

@@ -4,6 +4,7 @@ import { CONNECTION_ARGS, CONSISTENCY_ARG, connect, JSON_ARG, parseCount } from 
 import { EXIT, usageError } from "./errors.ts";
 import { printJson } from "./output.ts";
 import type { Platform } from "./platform.ts";
+import { SESSION_ARG, withSession } from "./session.ts";
 
 /** The server's own limit is 25 MiB; what is far above is not even read to its end. */
 const VALUE_BYTES_MAX = 64 * 1024 * 1024;
@@ -36,6 +37,7 @@ export const WRITE_ARGS = {
     valueHint: "TEXT",
     description: "Makes a repetition harmless (default: a new one each time)",
   },
+  ...SESSION_ARG,
   ...JSON_ARG,
 } as const;
 
@@ -76,13 +78,16 @@ export function putCommand(platform: Platform): Command {
     run: async (args) => {
       const client = connect(platform, args);
       const value = await readValue(platform, args.value, args.file);
-      const result = await client.put(args.key, value, {
+      const options = {
         ...writeOptions(platform, args),
         ttl: parseSeconds("--ttl", args.ttl),
         expires: parseSeconds("--expires", args.expires),
         metadata: parseMetadata(args.metadata),
         contentType: args["content-type"],
-      });
+      };
+      const result = await withSession(platform, client, args.session, (session) =>
+        session.put(args.key, value, options),
+      );
       if (args.json === true)
         await printJson(platform, { key: args.key, bytes: value.length, ...result });
       else if (result.siblings > 1) await platform.stderr.write(siblingsNote(result.siblings));

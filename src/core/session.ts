@@ -73,17 +73,26 @@ export function afterRead(
   return withEntry(session, newestStamp(record), { hash, usedAtMs: nowMs, ...seen });
 }
 
+/** A write as its coordinator acknowledged it. */
+export interface WrittenSibling extends Pick<Sibling, "dot" | "stamp" | "deleted" | "expiresAtMs"> {
+  /** Of the record that the write left, if it left no other sibling; else null. */
+  readonly context: Context | null;
+}
+
 /**
- * The session after its write was acknowledged. A blind write need not have replaced what the session had seen before, so
- * the entry asks for both.
+ * The session after its write was acknowledged. Unless the write is known to have replaced what the session had seen before
+ * (a blind one at another node need not have), the entry asks for both.
  */
 export function afterWrite(
   session: Session,
   hash: Hash64,
-  written: Pick<Sibling, "dot" | "stamp" | "deleted" | "expiresAtMs">,
+  written: WrittenSibling,
   nowMs: number,
 ): Session {
-  const before = entryOf(session, hash);
+  const entry = entryOf(session, hash);
+  const isReplaced =
+    entry !== undefined && written.context !== null && descends(written.context, entry.dots);
+  const before = isReplaced ? undefined : entry;
   const own = goneFromOf([written]);
   return withEntry(session, written.stamp, {
     hash,

@@ -33,7 +33,8 @@ export function sessionAfterWrite(
   done: PutDone,
 ): Session {
   const { key, deleted, expiresAtMs } = request;
-  const written = { dot: done.dot, stamp: done.stamp, deleted, expiresAtMs };
+  const context = done.context?.entries ?? null;
+  const written = { dot: done.dot, stamp: done.stamp, deleted, expiresAtMs, context };
   return afterWrite(session, key.hash, written, Math.floor(call.env.clock.wallMs()));
 }
 

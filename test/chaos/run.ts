@@ -1,7 +1,8 @@
 /** One run: a fresh cluster, clients, a nemesis, healing, and all checkers over the history. */
+import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Runtime } from "../e2e/dev-cluster.ts";
+import { gyreCommand, type Runtime } from "../e2e/dev-cluster.ts";
 import { ChaosCluster } from "./chaos-cluster.ts";
 import { checkRows } from "./checkers/convergence.ts";
 import { checkFinalState } from "./checkers/final-state.ts";
@@ -107,6 +108,9 @@ class Run {
       ),
     );
     for (const { key, text } of this.#workload.wrongBytes) this.#report("wrong bytes", key, text);
+    for (const node of this.#cluster.nodes) {
+      for (const fault of faultsOf(node.data)) this.#report("verify", `node ${node.number}`, fault);
+    }
     this.#check(final.values);
     return this.#result(tookMs);
   }
@@ -176,8 +180,17 @@ class Run {
   }
 }
 
+/** What `gyre verify` finds wrong with a stopped node's directory. */
+function faultsOf(directory: string): readonly string[] {
+  const [command, ...prefix] = gyreCommand("node");
+  const args = [...prefix, "verify", directory, "--json"];
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  if (status === 0) return [];
+  return [`${stdout}${stderr}`.slice(0, 500)];
+}
+
 /** mulberry32: which faults come when follows from the seed, though not what the processes make of them. */
-export function generator(seed: number): () => number {
+function generator(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -173,6 +173,23 @@ describe("data commands", () => {
     expect(JSON.parse(platform.outText())).toMatchObject({ name: key });
   });
 
+  test("--session keeps a session in a file, over commands and over failures", async () => {
+    expect(await platform.run("put", "k", "v", "--session", "s")).toBe(0);
+    const first = new TextDecoder().decode(platform.stored.get("s"));
+    expect(first).toMatch(/^[\w-]{40,}\n$/);
+    expect(await platform.run("get", "k", "--session", "s")).toBe(0);
+    expect(world.service.gets.at(-1)?.session?.minimum?.dots).toHaveLength(1);
+    world.service.failures.push({ status: "overloaded" }, { status: "overloaded" });
+    const before = platform.stored.get("s");
+    expect(await platform.run("delete", "k", "--session", "s", "--timeout-ms", "1")).toBe(3);
+    expect(platform.stored.get("s")).toEqual(before);
+    expect(await platform.run("delete", "k", "--session", "s")).toBe(0);
+    expect(await platform.run("get", "k", "--session", "s")).toBe(1);
+    expect(world.service.gets.at(-1)?.session?.minimum?.goneFromMs).toBe(0);
+    await platform.run("get", "k");
+    expect(world.service.gets.at(-1)?.session).toBeNull();
+  });
+
   test("list stops at its limit and goes over pages", async () => {
     for (const key of ["a1", "a2", "a3", "b1"]) await platform.run("put", key, "v");
     expect(await platform.run("list", "--prefix", "a", "--limit", "2")).toBe(0);

@@ -18,6 +18,11 @@ function recordOf(...siblings: readonly Sibling[]): CausalRecord {
   return { context: siblings.map((sibling) => sibling.dot), siblings };
 }
 
+/** A write of which nobody knows what it replaced. */
+function blind(sibling: Sibling) {
+  return { ...sibling, context: null };
+}
+
 function minimumOf(session: Session, hash = K) {
   const { minimum } = demandOf(session, hash);
   if (minimum === null) throw new Error("nothing was seen");
@@ -51,16 +56,25 @@ describe("a session", () => {
 
   test("asks after a write for what it had read before as well: a blind one need not replace it", () => {
     const read = afterRead(NEW_SESSION, K, recordOf(siblingOf(dotOf(1, 0, 3))), NOW);
-    const session = afterWrite(read, K, siblingOf(dotOf(2, 0, 1)), NOW);
+    const session = afterWrite(read, K, blind(siblingOf(dotOf(2, 0, 1))), NOW);
     expect(reaches(recordOf(siblingOf(dotOf(2, 0, 1))), minimumOf(session), NOW)).toBe(false);
     const both = recordOf(siblingOf(dotOf(1, 0, 3)), siblingOf(dotOf(2, 0, 1)));
     expect(reaches(both, minimumOf(session), NOW)).toBe(true);
   });
 
+  test("asks for its write alone when that is known to have replaced what it had read", () => {
+    const [old, dot] = [dotOf(1, 0, 3), dotOf(2, 0, 1)];
+    const read = afterRead(NEW_SESSION, K, recordOf(siblingOf(old)), NOW);
+    const replaced = afterWrite(read, K, { ...tombstoneOf(dot), context: [old, dot] }, NOW);
+    expect(minimumOf(replaced)).toMatchObject({ dots: [dot], goneFromMs: 0 });
+    const beside = afterWrite(read, K, { ...tombstoneOf(dot), context: [dot] }, NOW);
+    expect(minimumOf(beside)).toMatchObject({ dots: [old, dot], goneFromMs: null });
+  });
+
   test("remembers the newest stamp of all that it read and wrote", () => {
     const dot = dotOf(1, 0, 1);
     const read = afterRead(NEW_SESSION, K, recordOf(siblingOf(dot, { stamp: 70 })), NOW);
-    const session = afterWrite(read, { hi: 9, lo: 9 }, siblingOf(dot, { stamp: 60 }), NOW);
+    const session = afterWrite(read, { hi: 9, lo: 9 }, blind(siblingOf(dot, { stamp: 60 })), NOW);
     expect(session.newestStamp).toBe(70);
   });
 
@@ -102,7 +116,7 @@ describe("a key that is nowhere", () => {
 
   test("shows less than a value that the session saw before its own blind delete", () => {
     const read = afterRead(NEW_SESSION, K, recordOf(siblingOf(dotOf(2, 0, 1))), NOW);
-    const session = afterWrite(read, K, tombstoneOf(dot), NOW);
+    const session = afterWrite(read, K, blind(tombstoneOf(dot)), NOW);
     expect(reaches(null, minimumOf(session), NOW)).toBe(false);
   });
 

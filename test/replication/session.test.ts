@@ -30,7 +30,9 @@ class Client {
       ...options,
     });
     if (outcome.status === "ok") {
-      const written = { ...outcome, deleted: options.deleted ?? false, expiresAtMs: 0 };
+      const { deleted = false } = options;
+      const context = outcome.context?.entries ?? null;
+      const written = { ...outcome, deleted, expiresAtMs: 0, context };
       this.session = afterWrite(this.session, hash, written, this.#cluster.clock.wallMs());
     }
     return outcome;

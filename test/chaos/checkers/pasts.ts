@@ -1,4 +1,4 @@
-import { has, NONE, type Operation, type Writes } from "../history.ts";
+import { NONE, type Operation, type Writes } from "../history.ts";
 
 /** What each put of a key had seen, by its number. Writes that were certainly not stored have none. */
 export function pastsOf(operations: readonly Operation[]): Map<number, Writes> {
@@ -23,9 +23,4 @@ export function deletedBy(operations: readonly Operation[], byMs: number): Write
     if (kind === "delete" && outcome !== "fail" && invokedMs < byMs) deleted |= past;
   }
   return deleted;
-}
-
-/** The writes of `wanted` that are not in `writes`. */
-export function missingFrom(wanted: readonly number[], writes: Writes): number[] {
-  return wanted.filter((write) => !has(writes, write));
 }
