@@ -1,5 +1,10 @@
 /** The background work that makes owners equal whatever they have missed, and the door for the rounds of others. */
-import { type MessageHandlers, PeerError, type WireFields } from "../cluster/peer-channel.ts";
+import {
+  type MessageContext,
+  type MessageHandlers,
+  PeerError,
+  type WireFields,
+} from "../cluster/peer-channel.ts";
 import { readInt } from "../cluster/wire-read.ts";
 import type { ActiveLayout } from "../core/active-layout.ts";
 import type { NodeId, PartitionId } from "../core/ids.ts";
@@ -82,10 +87,14 @@ export class AntiEntropy {
   handlers(admit: Admission): MessageHandlers {
     const handler =
       (kind: ExchangeKind) =>
-      async (fields: WireFields, { from }: { from: NodeId }) => {
+      async (fields: WireFields, { from, diesMs }: MessageContext) => {
         const version = readInt(fields, 0, "layoutVersion", 1, Number.MAX_SAFE_INTEGER);
         const admitted = admit(version, from);
         if (admitted !== null) await admitted;
+        // Records that waited here for a layout may be of a key that is reaped by now.
+        if (this.#options.r.env.clock.monotonicMs() > diesMs) {
+          throw new PeerError("refused", "expired", "The message is too old");
+        }
         return this.#answers.answer(kind, fields, from);
       };
     return {
