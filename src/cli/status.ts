@@ -48,6 +48,7 @@ interface NodeView {
   readonly incarnation: number;
   readonly keys: number;
   readonly bytes: number;
+  readonly hints?: { readonly count: number; readonly bytes: number };
 }
 
 interface NamespaceView {
@@ -109,11 +110,25 @@ function render(cluster: ClusterView, namespaces: readonly NamespaceView[], url:
       `${state}${formed === false ? ", still forming: no data is taken yet" : ""}`,
     "",
     table(["REGION", "ZONE", "STATE", "ROLE", "URL", "BOOTS", "KEYS", "BYTES", "ID"], rows),
+    ...hintLines(nodes),
     ...(cluster.antiEntropy === undefined ? [] : [repairLine(cluster.antiEntropy)]),
     ...(cluster.reaping === undefined ? [] : reapingLines(cluster.reaping)),
     `Namespaces: ${namespaces.map((namespace) => namespace.name + policyNote(namespace.policy)).join(", ")}`,
     "",
   ].join("\n");
+}
+
+/** Nothing while nobody is away. */
+function hintLines(nodes: readonly NodeView[]): string[] {
+  let count = 0;
+  let bytes = 0;
+  for (const { hints } of nodes) {
+    count += hints?.count ?? 0;
+    bytes += hints?.bytes ?? 0;
+  }
+  return count === 0
+    ? []
+    : [`Hints: ${count} writes wait for nodes that are away (${humanBytes(bytes)})`];
 }
 
 function repairLine(view: AntiEntropyView): string {

@@ -225,6 +225,7 @@ describe("data commands", () => {
     expect(lines[4]).toMatch(/^eu +z1 +up +storage +http:\/\/eu\.test +4 +10 +100 B/);
     expect(lines[5]).toMatch(/^us +z1 +down /);
     expect(platform.outText()).toContain("Namespaces: default");
+    expect(lines).toContain("Hints: 6 writes wait for nodes that are away (60 B)");
     expect(platform.outText()).toContain(
       "Repair by this node: trees built; 3 rounds with 1 co-owners, 1 records sent, 2 received\n",
     );

@@ -11,7 +11,7 @@ import type { AsideRecord } from "../../src/storage/record-store.ts";
 import { type Drop, type FakeNode, ReplicationCluster } from "./replication-cluster.ts";
 
 /** Two nodes in each of three regions: three homes for each key, and three who may stand in. */
-export const TWO_EACH = ["eu", "us", "ap", "eu", "us", "ap"];
+const TWO_EACH = ["eu", "us", "ap", "eu", "us", "ap"];
 
 export class HintCluster extends ReplicationCluster {
   readonly #workers = new Map<NodeId, Worker>();
