@@ -204,7 +204,7 @@ export const SCRUB_INTERVAL_MS = 7 * 24 * 3_600_000;
 /** Rows that a scrub reads in a second. A million take ten minutes; more would be felt by clients of a slow disk. */
 export const SCRUB_ROWS_PER_SECOND = 2000;
 /** Stand-ins that one read asks, of a ring that may have hundreds: a hint is nearly always with the first. More: not asked. */
-export const STAND_IN_READS_MAX = 16;
+export const STAND_IN_READS_MAX = 8;
 
 // ---- the node ----------------------------------------------------------------------------------------------------
 
