@@ -91,9 +91,9 @@ export interface Disk {
   /** Sees uncommitted rows of the open transaction. Undefined when absent. May throw on I/O errors or corruption. */
   get(namespace: number, key: Uint8Array): DiskRow | undefined;
   /**
-   * Inserts or replaces. REQUIRES an open transaction. The disk keeps the arrays: do not change them afterwards.
-   * `replacedBytes` is what the row replaces, head and body together, or null for nothing, when the caller knows; without it
-   * the disk looks for itself.
+   * Inserts or replaces; a row that is there stays in its place. REQUIRES an open transaction. The disk keeps the arrays: do
+   * not change them afterwards. `replacedBytes` is what the row replaces, head and body together, or null for nothing, when
+   * the caller knows; without it the disk looks for itself.
    */
   put(row: DiskRow, replacedBytes?: number | null): void;
   delete(namespace: number, key: Uint8Array): void;

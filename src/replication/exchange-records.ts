@@ -9,6 +9,7 @@ import {
   type PushedRecord,
 } from "./exchange-messages.ts";
 import type { Ask, RoundParts } from "./round-parts.ts";
+import { routeOf } from "./route.ts";
 
 /** Messages on their way at once: hides the round trip between regions. */
 const MESSAGES_AT_ONCE = 4;
@@ -27,7 +28,12 @@ export async function exchangeRecords(
 ): Promise<number> {
   /** Keys whose record is the same on both sides now. */
   const settled = new Set<string>();
-  let rows = await inTurns(chunksOf(pull), (keys) => pullSome(parts, ask, head, keys, settled));
+  const layout = parts.r.membership.layout();
+  // The peer owns what it has told of, by the same layout; but what comes from outside is looked at twice.
+  const wanted = pull.filter(
+    (key) => layout !== undefined && routeOf(layout, key)?.homes.includes(parts.r.self) === true,
+  );
+  let rows = await inTurns(chunksOf(wanted), (keys) => pullSome(parts, ask, head, keys, settled));
   const left = push.filter((key) => !settled.has(key.id));
   rows += await inTurns(chunksOf(left), (keys) => pushSome(parts, ask, head, keys));
   return rows;

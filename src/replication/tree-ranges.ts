@@ -1,6 +1,6 @@
 /** Sums and rows of this node, as anti-entropy compares them. Nothing uncommitted is in what is returned. */
 import { utf8Decode } from "../core/bytes.ts";
-import { parseNamespaceId } from "../core/ids.ts";
+import { type NamespaceId, parseNamespaceId } from "../core/ids.ts";
 import { type Key, makeKey } from "../core/key.ts";
 import { checkKeyText } from "../core/key-rules.ts";
 import { ANTI_ENTROPY_RANGE_ROWS_MAX, SCAN_SLICE_ROWS } from "../core/limits.ts";
@@ -19,7 +19,7 @@ export interface RangeRow {
   readonly digest: RowDigest;
 }
 
-type Parts = Pick<Replication, "store" | "env" | "doubt">;
+type Parts = Pick<Replication, "store" | "env" | "doubt" | "membership">;
 
 /**
  * What `read` finds when nothing of it waits for a commit. It is called again when the turn it looked into was rolled back:
@@ -64,13 +64,18 @@ export async function rowsOfRange(
     );
     for (const row of slice.rows) {
       if (row.state === "unknown") noteUnreadable(r, { ...row, bytes: row.keyBytes });
-      else if (trees.policyOf(row.namespace) === policy)
+      else if (policyOf(r, row.namespace) === policy)
         rows.push({ ...row, digest: trees.digestOf(row) });
     }
     after = slice.next;
     if (after === null || rows.length >= limit) return rows;
     await new Promise<void>((resolve) => r.env.clock.endOfTurn(resolve));
   }
+}
+
+/** Of the layout held now: rows of a namespace that is gone are nobody's. */
+function policyOf(r: Parts, namespace: number): string | undefined {
+  return r.membership.layout()?.namespaceById(namespace as NamespaceId)?.policy;
 }
 
 /** The row is to be asked for from its other owners; damage may have made its key one that nobody can have. */

@@ -5,6 +5,7 @@ import type { TreeWorld } from "../storage/trees.ts";
 /** What trees need to know of a layout. */
 export function treeWorld(layout: ActiveLayout): TreeWorld {
   return {
+    version: layout.version,
     partitions: layout.partitions,
     policyOf: (namespace) => layout.namespaceById(namespace as NamespaceId)?.policy,
     namespaces: () => layout.document.namespaces.map((entry) => entry.id),

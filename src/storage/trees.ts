@@ -7,6 +7,8 @@ import { UnitTree, ZERO_DIGEST } from "./unit-tree.ts";
 
 /** What the floors above know of the ring, as far as trees need it. */
 export interface TreeWorld {
+  /** Another one than before: namespaces may have gone, or have another policy. */
+  readonly version: number;
   /** Q; it never changes in a cluster. */
   readonly partitions: number;
   /** The policy of a namespace that exists. */
@@ -38,6 +40,8 @@ interface Build {
   /** Partitions in which a row was replaced that could not be read: whether it is in the sums is not known. */
   readonly broken: Set<number>;
   readonly unreadable: Set<number>;
+  /** Whether the kept trees must be the same. */
+  readonly compares: boolean;
 }
 
 /**
@@ -59,6 +63,8 @@ export class Trees implements RowWatcher {
   /** Partitions whose sums cannot be trusted any more and wait for a scan of their own. */
   #broken = new Set<number>();
   #build: Build | null = null;
+  /** Of the world that #policies was last compared with. */
+  #version = 0;
 
   constructor(options: TreesOptions) {
     this.#options = options;
@@ -111,7 +117,6 @@ export class Trees implements RowWatcher {
   policyOf(namespace: number): string | undefined {
     const known = this.#policies.get(namespace);
     if (known !== undefined) return known;
-    // Kept also when the namespace is deleted later: its rows leave the sums they are in when they are removed.
     const policy = this.#options.world()?.policyOf(namespace);
     if (policy !== undefined) this.#policies.set(namespace, policy);
     return policy;
@@ -143,7 +148,7 @@ export class Trees implements RowWatcher {
 
   /** Makes the trees anew from the rows and compares: those that were kept must be the same. A scan under way is given up. */
   startScrub(): void {
-    this.#build = this.#newBuild(null);
+    this.#build = this.#newBuild(null, true);
   }
 
   get isBuilding(): boolean {
@@ -155,7 +160,9 @@ export class Trees implements RowWatcher {
    * @throws SqliteError when pages cannot be read; the scan then begins anew.
    */
   step(limit: number): boolean {
-    if (this.shape === null) return false;
+    const world = this.#options.world();
+    if (world === null || this.shape === null) return false;
+    if (world.version !== this.#version) this.#follow(world);
     this.#build ??= this.#nextBuild();
     const build = this.#build;
     if (build === null) return false;
@@ -172,18 +179,31 @@ export class Trees implements RowWatcher {
   }
 
   #nextBuild(): Build | null {
-    if (!this.#built) return this.#newBuild(null);
-    for (const partition of this.#broken) return this.#newBuild(partition);
+    if (!this.#built) return this.#newBuild(null, false);
+    for (const partition of this.#broken) return this.#newBuild(partition, false);
     return null;
   }
 
-  #newBuild(partition: number | null): Build {
+  /** The rows of a namespace that is gone, or has moved to another policy, are to leave the sums they are in. */
+  #follow(world: TreeWorld): void {
+    this.#version = world.version;
+    let changed = false;
+    for (const [namespace, policy] of this.#policies) {
+      if (world.policyOf(namespace) === policy) continue;
+      this.#policies.delete(namespace);
+      changed = true;
+    }
+    if (changed) this.#build = this.#newBuild(null, false);
+  }
+
+  #newBuild(partition: number | null, compares: boolean): Build {
     const { store, world } = this.#options;
     const scan =
       partition === null
         ? new TableScan(store, () => world()?.namespaces() ?? [])
         : new RangeScan(store, (this.#shape as TreeShape).partitionRange(partition));
-    return { scan, partition, units: new Map(), broken: new Set(), unreadable: new Set() };
+    const [broken, unreadable] = [new Set<number>(), new Set<number>()];
+    return { scan, partition, units: new Map(), broken, unreadable, compares };
   }
 
   #take(build: Build, row: PlacedRow): void {
@@ -228,11 +248,10 @@ export class Trees implements RowWatcher {
   }
 
   #compare(build: Build): void {
-    if (!this.#built || build.unreadable.size > 0) return;
+    if (!build.compares || !this.#built || build.unreadable.size > 0) return;
     for (const policy of new Set([...this.#units.keys(), ...build.units.keys()])) {
       for (let p = 0; p < (this.#shape as TreeShape).partitions; p++) {
         if (!this.isBuilt(p) || build.broken.has(p)) continue;
-        if (build.partition !== null && build.partition !== p) continue;
         const kept = this.#units.get(policy)?.[p];
         const fresh = build.units.get(policy)?.[p];
         if (!areEqual(kept, fresh)) this.mismatches++;

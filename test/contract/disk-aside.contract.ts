@@ -89,6 +89,20 @@ export function diskAsideContract(name: string, makeFixture: () => DiskFixture):
       expect(disk.usage().rows).toBe(1);
     });
 
+    test("an overwrite does not move a row: who knows that it stands wrong deletes it first", () => {
+      commit(() => {
+        disk.put(row({ place: 7, key: "k", sequence: 1 }));
+        disk.put(row({ place: 9, key: "k", sequence: 2 }));
+      });
+      expect(places(0, 100)).toEqual(["7/1/k"]);
+      commit(() => {
+        disk.delete(1, utf8Encode("k"));
+        disk.put(row({ place: 9, key: "k", sequence: 3 }), null);
+      });
+      expect(places(0, 100)).toEqual(["9/1/k"]);
+      expect(disk.usage().rows).toBe(1);
+    });
+
     test("the open transaction is seen by its place, and a rollback takes it away", () => {
       commit(() => disk.put(row({ place: 1, key: "kept" })));
       disk.begin();

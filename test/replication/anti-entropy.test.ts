@@ -4,6 +4,7 @@ import type { NodeId } from "../../src/core/ids.ts";
 import { encodeBody, encodeHead } from "../../src/core/record-codec.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
 import { AntiEntropy } from "../../src/replication/anti-entropy.ts";
+import { decodeRootsAnswer, encodeRoots } from "../../src/replication/exchange-messages.ts";
 import { createTestHasher } from "../support/hasher.ts";
 import { type FakeNode, ReplicationCluster } from "../support/replication-cluster.ts";
 import { recordOf } from "../support/store-bench.ts";
@@ -69,6 +70,17 @@ function round(
   return cluster.settle(antiEntropy.roundWith(cluster.node(to).id as NodeId, layout), 600_000);
 }
 
+/** Two keys for which `of` says the same. */
+function neighbours(of: (text: string) => string): [string, string] {
+  const seen = new Map<string, string>();
+  for (let i = 0; ; i++) {
+    const text = `n${i}`;
+    const before = seen.get(of(text));
+    if (before !== undefined) return [before, text];
+    seen.set(of(text), text);
+  }
+}
+
 function kindsSent(cluster: ReplicationCluster, at: number): string[] {
   return cluster.node(at).sent.map((message) => message.kind);
 }
@@ -119,9 +131,11 @@ describe("a round of anti-entropy", () => {
     const cluster = clusterOf(2);
     writeEverywhere(cluster, "k");
     commit(cluster);
-    const put = await cluster.put(1, "k", "newer", { consistency: { count: 1 } });
-    expect(put.status).toBe("ok");
-    cluster.node(0).store.rows.delete(cluster.key("k").id);
+    cluster.drop = () => "refuse";
+    await cluster.put(1, "k", "newer", { consistency: { count: 1 } });
+    cluster.drop = () => "deliver";
+    expect(rowsOf(cluster.node(0))).not.toEqual(rowsOf(cluster.node(1)));
+    cluster.node(0).sent.length = 0;
     buildTrees(cluster);
     await round(cluster, 0, 1);
     expect(rowsOf(cluster.node(0))).toEqual(rowsOf(cluster.node(1)));
@@ -143,6 +157,38 @@ describe("a round of anti-entropy", () => {
     expect(kindsSent(cluster, 0)).toEqual(["treeRoots", "treeSums", "treeSums", "treeSums"]);
   });
 
+  test("does nothing about a leaf of which another one of its group differed before", async () => {
+    const cluster = clusterOf(2);
+    const { shape } = cluster.node(0).trees;
+    if (shape === null) throw new Error("no shape");
+    const groupOf = (text: string): string => {
+      const { hash } = cluster.key(text);
+      return `${shape.partitionOf(hash)}/${Math.floor(shape.leafOf(hash) / shape.fanOut)}`;
+    };
+    const [one, other] = neighbours((text) => groupOf(text));
+    buildTrees(cluster);
+    const record = writeAt(cluster, 0, one);
+    commit(cluster);
+    cluster.clock.after(200, () => {
+      cluster.node(1).store.write(cluster.key(one), record, null);
+      writeAt(cluster, 0, other);
+      commit(cluster);
+    });
+    expect(await round(cluster, 0, 1)).toBe(0);
+    expect(await round(cluster, 0, 1)).toBe(1);
+  });
+
+  test("goes on where an answer has ended early", async () => {
+    const cluster = clusterOf(2);
+    for (let i = 0; i < 4500; i++) writeAt(cluster, 1, `k${i}`);
+    commit(cluster);
+    buildTrees(cluster);
+    // One answer names 4,096 keys at most, in the last unit of which it leaves the rest to the next round.
+    const first = await round(cluster, 0, 1);
+    expect(first).toBeGreaterThan(4096);
+    expect(await round(cluster, 0, 1)).toBe(4500 - Number(first));
+  });
+
   test("tells nothing of a row before it is durable, on either side", async () => {
     for (const [writer, asker] of [
       [0, 0],
@@ -154,9 +200,10 @@ describe("a round of anti-entropy", () => {
       store.autoCommit = false;
       writeAt(cluster, writer, "uncommitted");
       const running = round(cluster, asker, 1 - asker).catch(() => "stuck");
-      // Rolled back: had it leaked, the other side would ask for it.
       cluster.clock.after(100, () => store.rollback());
       expect(await running).toBe(0);
+      // What was compared in the end are the rows without it.
+      expect(kindsSent(cluster, asker)).toEqual(["treeRoots"]);
       expect(cluster.nodes.map((node) => node.store.rows.size)).toEqual([0, 0]);
     }
   });
@@ -277,4 +324,17 @@ test("rows of owners of which the two are none of are left alone", async () => {
     expect(homes).toContain(cluster.node(0).id);
   }
   expect(cluster.node(1).store.rows.size).toBeGreaterThan(0);
+  // Not even to a peer that asks for them.
+  const { handlers, id } = cluster.node(0);
+  const partitions = Array.from({ length: 16 }, (_, p) => p);
+  const asked = [{ policy: "default", partitions, roots: new Uint8Array(16 * 16).fill(1) }];
+  const head = { layoutVersion: layout?.version ?? 0, keyId: "key-1" };
+  const context = { from: cluster.node(1).id, timeoutMs: 1000, diesMs: 60_000 };
+  const answer = await handlers.treeRoots?.(encodeRoots(head, asked), context);
+  const [differing] = decodeRootsAnswer(answer ?? [], 1);
+  for (const partition of differing ?? []) {
+    const homes = layout?.homes("default", partition as never);
+    expect(homes).toContain(id);
+    expect(homes).toContain(context.from);
+  }
 });

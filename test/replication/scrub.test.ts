@@ -35,7 +35,7 @@ function start(): void {
   trees = new Trees({
     store: bench.store,
     digester: new RowDigester(hasher, new Uint8Array(32).fill(3)),
-    world: () => ({ partitions: 16, policyOf: () => "default", namespaces: () => [1] }),
+    world: () => ({ version: 1, partitions: 16, policyOf: () => "default", namespaces: () => [1] }),
     onUnreadable: ({ namespace, keyBytes }) => noteUnreadable(r, { namespace, bytes: keyBytes }),
   });
   figures = newAntiEntropyFigures();
@@ -183,7 +183,7 @@ test("a page that cannot be read stops neither the node nor the log", async () =
   trees = new Trees({
     store: bench.store,
     digester: new RowDigester(hasher, new Uint8Array(32).fill(3)),
-    world: () => ({ partitions: 16, policyOf: () => "default", namespaces: () => [1] }),
+    world: () => ({ version: 1, partitions: 16, policyOf: () => "default", namespaces: () => [1] }),
     onUnreadable: () => undefined,
   });
   builder = treeWorker(

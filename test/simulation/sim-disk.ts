@@ -358,7 +358,8 @@ export class SimDisk {
     const id = rowId(row.namespace, row.key);
     const old = this.#rows.get(id);
     this.#remember(id, old);
-    this.#rows.set(id, row);
+    // As with SQLite, an overwrite leaves the row where it stands.
+    this.#rows.set(id, old === undefined ? row : { ...row, place: old.place });
     if (old === undefined) this.#list(row.namespace, row.key);
     this.#bytes += rowBytes(row) - (old === undefined ? 0 : rowBytes(old));
     this.#sequence = Math.max(this.#sequence, row.sequence);

@@ -311,6 +311,7 @@ describe("watchers", () => {
     const row = handle.get(1, utf8Encode("k"));
     if (row === undefined) throw new Error("no row");
     handle.begin();
+    handle.delete(1, row.key);
     handle.put({ ...row, place: (row.place + 1) % RING_PLACES });
     handle.commit();
     restart();

@@ -257,7 +257,9 @@ describe("a row that rots", () => {
     const row = handle.get(1, bench.key(key).bytes);
     if (row === undefined) throw new Error(`Cannot rot ${key}: absent`);
     handle.begin();
-    handle.put(change(row));
+    const rotten = change(row);
+    handle.delete(1, rotten.key);
+    handle.put(rotten);
     handle.commit();
     handle.close();
     bench = storeOver(hasher, disk.open());

@@ -40,8 +40,12 @@ function treesOver(world: () => TreeWorld | null = () => worldOf(policies)): Tre
   });
 }
 
+/** Each is another one to the trees: they look after every step whether a namespace has gone. */
+let worlds = 0;
+
 function worldOf(map: ReadonlyMap<number, string>): TreeWorld {
   return {
+    version: ++worlds,
     partitions: PARTITIONS,
     policyOf: (namespace) => map.get(namespace),
     namespaces: () => [...map.keys()].sort((a, b) => a - b),
@@ -189,14 +193,30 @@ describe("trees", () => {
     expect(sums(trees)).toEqual(fresh());
   });
 
-  test("of a policy whose namespace was deleted lose its rows as they are removed", () => {
+  test("lose the rows of a namespace that was deleted", () => {
     build();
     write(1, "k");
     write(5, "k");
     policies.delete(5);
+    build();
+    expect(sums(trees)).toEqual(fresh());
+    expect(trees.mismatches).toBe(0);
     bench.clock.endTurn();
     remove(5, "k");
     expect(sums(trees)).toEqual(fresh());
+  });
+
+  test("follow a namespace to another policy, with what is written meanwhile", () => {
+    for (let i = 0; i < 30; i++) write(5, `k${i}`);
+    build();
+    policies.set(5, "eu");
+    trees.step(10);
+    write(5, "k0");
+    write(5, "k9");
+    write(5, "new");
+    build();
+    expect(sums(trees)).toEqual(fresh());
+    expect(trees.mismatches).toBe(0);
   });
 
   test("are wrong where a damaged row was replaced, say so, and are built anew there", () => {
@@ -218,6 +238,30 @@ describe("trees", () => {
     build(trees, 3);
     expect(trees.rowsScanned - scanned).toBeLessThan(50);
     expect(trees.isBuilt(partition)).toBe(true);
+    expect(sums(trees)).toEqual(fresh());
+  });
+
+  test("are wrong where a row was lost behind the scan that builds them", () => {
+    for (const key of "abcdef") write(1, key);
+    bench.clock.endTurn();
+    disk.crash();
+    bench = storeOver(hasher, disk.open());
+    trees = treesOver();
+    trees.step(4);
+    disk.forget(1, utf8Encode("b"));
+    write(1, "b");
+    build();
+    expect(sums(trees)).toEqual(fresh());
+  });
+
+  test("follow the very row at which the scan stands", () => {
+    for (const key of "abcdef") write(1, key);
+    bench.clock.endTurn();
+    const keys = [..."abcdef"];
+    while (trees.step(1)) {
+      const key = keys.shift();
+      if (key !== undefined) write(1, key);
+    }
     expect(sums(trees)).toEqual(fresh());
   });
 
