@@ -21,6 +21,9 @@ const KIND_OF_NAME: ReadonlyMap<string, Kind> = new Map([
   ["SQLITE_NOTADB", "not-a-database"],
 ]);
 
+/** A page that should be there is not: the file was cut off. The disk itself has not failed. */
+const SHORT_READ = 522;
+
 /** The texts of sqlite3_errstr: all that Deno's node:sqlite gives. */
 const KIND_OF_TEXT: readonly (readonly [string, Kind])[] = [
   ["database is locked", "busy"],
@@ -44,6 +47,7 @@ export function toSqliteError(error: unknown): SqliteError {
 
 function kindOf(error: unknown, message: string): Kind {
   const { code, errcode } = error as { readonly code?: unknown; readonly errcode?: unknown };
+  if (errcode === SHORT_READ || code === "SQLITE_IOERR_SHORT_READ") return "corrupt";
   if (typeof errcode === "number") {
     const kind = KIND_OF_RESULT.get(errcode & 0xff);
     if (kind !== undefined) return kind;

@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -34,6 +35,7 @@ export function createSystemFiles(driver: SqliteDriver): Files {
     exists: (path) => existsSync(path),
     sizeBytes: (path) => statSync(path, { throwIfNoEntry: false })?.size,
     read: readIfThere,
+    readStart,
     write: writeDurably,
     openMark,
     list: (path) => (existsSync(path) ? readdirSync(path).sort() : []),
@@ -62,6 +64,17 @@ function readIfThere(path: string): Uint8Array | undefined {
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;
+  }
+}
+
+function readStart(path: string, bytesMax: number): Uint8Array | undefined {
+  if (!existsSync(path)) return undefined;
+  const file = openSync(path, "r");
+  try {
+    const bytes = new Uint8Array(bytesMax);
+    return bytes.subarray(0, readSync(file, bytes, 0, bytesMax, 0));
+  } finally {
+    closeSync(file);
   }
 }
 

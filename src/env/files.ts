@@ -7,6 +7,8 @@ export interface Files {
   sizeBytes(path: string): number | undefined;
   /** Undefined when there is no such file; @throws Error when it cannot be read. */
   read(path: string): Uint8Array | undefined;
+  /** As `read`, of the first bytes alone: fewer than asked for when the file has no more. */
+  readStart(path: string, bytesMax: number): Uint8Array | undefined;
   /** Atomic and durable: temporary file (0600), fsync, rename, fsync of the directory. */
   write(path: string, bytes: Uint8Array): void;
   /**

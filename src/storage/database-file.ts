@@ -128,7 +128,11 @@ export class DatabaseFile {
     if (condemned !== undefined) return `found broken while it ran: ${utf8Decode(condemned)}`;
     const bytes = files.sizeBytes(this.#file);
     if (bytes === undefined) return "the file is missing";
-    return bytes === 0 ? "the file is empty" : null;
+    if (bytes === 0) return "the file is empty";
+    // With a log the missing pages may be there.
+    const isAlone = (files.sizeBytes(`${this.#file}-wal`) ?? 0) === 0;
+    const wanted = bytesByHeader(files.readStart(this.#file, HEADER_BYTES));
+    return isAlone && bytes < wanted ? `it has ${bytes} bytes, its header says ${wanted}` : null;
   }
 
   /** The disk, or how it is damaged. @throws DataDirectoryError when the file is whole and still cannot be opened. */
@@ -183,6 +187,22 @@ export class DatabaseFile {
       files.remove(this.#condemned);
     });
   }
+}
+
+const HEADER_BYTES = 100;
+const MAGIC = "SQLite format 3";
+
+/**
+ * How long a database file must be by its own header, 0 where that does not say (https://www.sqlite.org/fileformat2.html
+ * section 1.3). SQLite finds a missing page only when it wants it, and then calls it a failure of the disk.
+ */
+function bytesByHeader(header: Uint8Array | undefined): number {
+  if (header === undefined || header.length < HEADER_BYTES) return 0;
+  if (utf8Decode(header.subarray(0, MAGIC.length)) !== MAGIC) return 0;
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+  const isCurrent = view.getUint32(24) === view.getUint32(92);
+  const pageBytes = view.getUint16(16);
+  return isCurrent ? view.getUint32(28) * (pageBytes === 1 ? 65_536 : pageBytes) : 0;
 }
 
 function isDamage(error: unknown): error is SqliteError {

@@ -116,6 +116,11 @@ class Corruptions {
     };
   }
 
+  #fault(what: string): void {
+    this.#faults.push(what);
+    this.#options.say?.(`FAULT ${what}`);
+  }
+
   async #trial(trial: number): Promise<void> {
     const load = this.#load;
     const victim = load.below(NODES);
@@ -157,7 +162,7 @@ class Corruptions {
       const args = [...prefix, "verify", this.#cluster.dataOf(index)];
       const { status, stdout } = spawnSync(command, args, { encoding: "utf8" });
       this.#options.say?.(stdout.trimEnd());
-      if (status !== 0) this.#faults.push(`at the end, node ${index}: ${stdout}`);
+      if (status !== 0) this.#fault(`at the end, node ${index}: ${stdout}`);
     }
     this.#totals.add("faults", this.#faults.length - this.#counted);
     this.#totals.save();
@@ -180,7 +185,7 @@ class Corruptions {
     const missing = load.missing.length;
     await load.verify(keys);
     this.#answersRead += keys.length;
-    for (const line of load.missing.slice(missing)) this.#faults.push(`${name}: ${line}`);
+    for (const line of load.missing.slice(missing)) this.#fault(`${name}: ${line}`);
     this.#outputs.push(this.#cluster.node(victim).output);
     return this.#outputs.some((output) => NOTICED.test(output));
   }
@@ -211,6 +216,9 @@ class Corruptions {
     for (const [index, node] of this.#cluster.nodes.entries()) {
       if (!node.hasEnded) continue;
       this.#outputs.push(node.output);
+      const lines = node.output.trimEnd().split("\n");
+      const last = lines.findLast((line) => line.includes('"level":"error"')) ?? lines.at(-1);
+      this.#options.say?.(`  node ${index} ended itself: ${last}`);
       await this.#start(index);
     }
   }
@@ -232,7 +240,7 @@ class Corruptions {
         if (got.status === 200 && this.#load.isRight(key, got.body)) return;
         // One replica alone may be behind; it must not be wrong.
         if (got.status === 404 && consistency === "one") return;
-        this.#faults.push(
+        this.#fault(
           `${name}: ${consistency} of ${key}: ${got.status}, ${got.body.length} bytes`,
         );
       });
@@ -256,7 +264,7 @@ class Corruptions {
       return left.length === 0 ? true : undefined;
     };
     await until("all owners to be equal", look, REPAIR_MS).catch(() => {
-      this.#faults.push(`${name}: ${left.length} keys not equal after a minute: ${last}`);
+      this.#fault(`${name}: ${left.length} keys not equal after a minute: ${last}`);
     });
   }
 
@@ -293,7 +301,6 @@ async function main(): Promise<number> {
     say,
     ...(values.totals !== undefined && { totals: values.totals }),
   });
-  for (const fault of figures.faults.slice(0, 20)) say(`FAULT ${fault}`);
   say(
     `${values.runtime}: ${figures.trials} corruptions of one of three replicas, ${figures.noticed} of them noticed, ` +
       `${figures.acknowledged} acknowledged writes, ${figures.answersRead} answers read, ${figures.faults.length} wrong or not repaired`,

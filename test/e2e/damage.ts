@@ -50,7 +50,7 @@ function act(file: string, damage: Damage, below: (limit: number) => number): st
     }
     case "zero a page": {
       const at = below(Math.ceil(bytes.length / PAGE_BYTES)) * PAGE_BYTES;
-      bytes.fill(0, at, at + PAGE_BYTES);
+      bytes.fill(0, at, Math.min(at + PAGE_BYTES, bytes.length));
       writeFileSync(file, bytes);
       return `bytes ${at} to ${at + PAGE_BYTES}`;
     }

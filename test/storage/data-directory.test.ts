@@ -165,7 +165,12 @@ describe("a database that is gone", () => {
       "not a database",
       () => writeFileSync(file("gyre.db"), new Uint8Array(8192).fill(0xaa)),
     ],
-    ["cut in the middle", "malformed", () => truncateSync(file("gyre.db"), 4096)],
+    ["cut in the middle", "its header says", () => truncateSync(file("gyre.db"), 4096)],
+    [
+      "cut by its last page, which no start reads",
+      "its header says",
+      () => truncateSync(file("gyre.db"), statSync(file("gyre.db")).size - 4096),
+    ],
     ["another, empty database", "the database is empty", () => replaceBy("VACUUM")],
     [
       "without its tables",
