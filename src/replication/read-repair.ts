@@ -6,6 +6,7 @@ import type { Key } from "../core/key.ts";
 import { READ_REPAIRS_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import { equalRecords, mergeRecords } from "../core/record.ts";
 import type { CausalRecord } from "../core/version.ts";
+import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import { encodeWrite, type ReadAnswer } from "./data-messages.ts";
 import { fetchWhole } from "./fetch-whole.ts";
@@ -94,18 +95,19 @@ export class ReadRepair {
   }
 
   async #send(key: Key, route: Route, node: NodeId, record: CausalRecord): Promise<void> {
-    if (node === this.#r.self) {
-      await this.#r.store.whenDurable(this.#r.replica.merge(key, record).sequence);
-      return;
-    }
     try {
+      if (node === this.#r.self) {
+        await this.#r.store.whenDurable(this.#r.replica.merge(key, record).sequence);
+        return;
+      }
       await this.#r.channel.send(node, "write", encodeWrite(route.layout.version, key, record), {
         timeoutMs: REQUEST_TIMEOUT_DEFAULT_MS,
         lane: "batch",
       });
     } catch (error) {
-      // A node that cannot be repaired now stays behind and is found again by a later read.
-      if (!(error instanceof PeerError)) throw error;
+      // A node that cannot be repaired now stays behind and is found again by a later read. That this one's own disk is full
+      // has been said by the store (chaos: 36 warnings of repairs in six seconds, and nothing that anybody could do).
+      if (!(error instanceof PeerError || error instanceof DiskFullError)) throw error;
     }
   }
 }

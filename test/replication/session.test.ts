@@ -160,6 +160,28 @@ describe("before a session's read is answered", () => {
     expect(waitedMs).toBeLessThan(400);
   });
 
+  test("a full disk of its own coordinator holds it up no longer, and is no news", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    cluster.drop = noWrites;
+    await cluster.put(0, "k", "new", ONE);
+    const { store, replication, coordinator } = cluster.node(1);
+    const warnings: string[] = [];
+    Object.assign(replication.env.logger, { warn: (event: string) => warnings.push(event) });
+    store.autoCommit = false;
+    const key = cluster.key("k");
+    const session = demandOf(afterRead(NEW_SESSION, key.hash, null, 0), key.hash);
+    const got = coordinator.get({ ...cluster.putRequest("k", ""), session });
+    await cluster.clock.runUntil(
+      () => store.rows.size > 0,
+      1_000,
+      "the repair to reach its own store",
+    );
+    store.rollback();
+    expect(await cluster.settle(got)).toMatchObject({ status: "ok", liveSiblings: 1 });
+    await cluster.settle(coordinator.idle());
+    expect(warnings).toEqual([]);
+  });
+
   test("nothing is waited for without a session", async () => {
     const cluster = new ReplicationCluster(THREE);
     cluster.drop = noWrites;
