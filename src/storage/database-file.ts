@@ -1,4 +1,4 @@
-import { utf8Decode, utf8Encode } from "../core/bytes.ts";
+import { equalBytes, utf8Decode, utf8Encode } from "../core/bytes.ts";
 import type { NodeId } from "../core/ids.ts";
 import { SqliteError } from "../env/sqlite.ts";
 import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts";
@@ -190,7 +190,7 @@ export class DatabaseFile {
 }
 
 const HEADER_BYTES = 100;
-const MAGIC = "SQLite format 3";
+const MAGIC = utf8Encode("SQLite format 3");
 
 /**
  * How long a database file must be by its own header, 0 where that does not say (https://www.sqlite.org/fileformat2.html
@@ -198,7 +198,7 @@ const MAGIC = "SQLite format 3";
  */
 function bytesByHeader(header: Uint8Array | undefined): number {
   if (header === undefined || header.length < HEADER_BYTES) return 0;
-  if (utf8Decode(header.subarray(0, MAGIC.length)) !== MAGIC) return 0;
+  if (!equalBytes(header.subarray(0, MAGIC.length), MAGIC)) return 0;
   const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
   const isCurrent = view.getUint32(24) === view.getUint32(92);
   const pageBytes = view.getUint16(16);
