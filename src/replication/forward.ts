@@ -26,7 +26,8 @@ export async function forwardPut(
   const deadlineMs = r.env.clock.monotonicMs() + request.timeoutMs;
   const requestId = r.env.random.bytes(16);
   let route = first;
-  const tried = new Set<NodeId>();
+  // Who may be a copy of another database mints nothing in the place of a home either.
+  const tried = new Set<NodeId>(r.mayBeCopy() ? [r.self] : []);
   const plan = planOf(r, request);
   const sloppy = standIn !== null && "route" in plan && plan.sloppy;
   let overloaded = false;
