@@ -7,7 +7,7 @@ import { type BackedUpFile, encodeManifest, MANIFEST_FILE, type Manifest } from 
 import { type DatabaseFigures, type Finding, verifyDatabase } from "./verify-database.ts";
 
 const DATABASE_FILE = "gyre.db";
-export const SECRET_FILE = "secret";
+const SECRET_FILE = "secret";
 
 export interface BackupParts {
   readonly files: Files;

@@ -240,9 +240,7 @@ class Corruptions {
         if (got.status === 200 && this.#load.isRight(key, got.body)) return;
         // One replica alone may be behind; it must not be wrong.
         if (got.status === 404 && consistency === "one") return;
-        this.#fault(
-          `${name}: ${consistency} of ${key}: ${got.status}, ${got.body.length} bytes`,
-        );
+        this.#fault(`${name}: ${consistency} of ${key}: ${got.status}, ${got.body.length} bytes`);
       });
     }
   }
