@@ -3,7 +3,7 @@
 import type { Env } from "../../src/env/env.ts";
 import { digest128 } from "../../src/http/put-request.ts";
 import { type Condition, idempotencyKeyOf, type Op, type OpKind } from "./history.ts";
-import type { KeyState } from "./ledger.ts";
+import type { KeyState } from "./key-state.ts";
 import { simCrypto } from "./sim-crypto.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { Terms } from "./terms.ts";

@@ -2,7 +2,7 @@
 import { base64Decode, base64Encode, utf8Decode, utf8Encode } from "../../src/core/bytes.ts";
 import type { Context } from "../../src/core/version.ts";
 import { idempotencyKeyOf, idOfValue, type Op, valueText } from "./history.ts";
-import type { KeyState } from "./ledger.ts";
+import type { KeyState } from "./key-state.ts";
 
 /** What the simulator makes of one answer about one key. */
 export interface KeyAnswer {

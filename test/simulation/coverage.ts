@@ -43,6 +43,7 @@ export const STATE_GROUPS: readonly StateGroup[] = [
       "database lost": "database lost",
       "backup restored": "older backup restored, marked",
       "newest commits lost": "newest commits lost",
+      "disk rolled back": "older copy put back, unmarked",
       "disk full": "disk full for some commits",
       "disk full for a time": "disk full for a time",
       "start refused by a full disk": "start refused by a full disk",

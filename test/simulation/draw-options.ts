@@ -23,7 +23,7 @@ export function drawOptions(seed: number): SimOptions {
   random.next();
   const nodes = random.integer(3, 6);
   const regions = random.integer(1, 3);
-  const reaping = random.chance(0.25) ? drawReaping(random) : null;
+  const reaping = random.chance(0.15) ? drawReaping(random) : null;
   const safetyMs = reaping === null ? random.integer(5_000, 9_000) : random.integer(20_000, 28_000);
   return {
     seed,
@@ -38,7 +38,8 @@ export function drawOptions(seed: number): SimOptions {
     requestTimeoutMs: reaping === null ? random.integer(600, 2_000) : random.integer(300, 500),
     safetyMs,
     reaping,
-    antiEntropyIntervalMs: random.integer(500, 3_000),
+    // Where owners seldom compare, what one of them missed stays missed for long.
+    antiEntropyIntervalMs: random.chance(0.7) ? random.integer(1_000, 4_000) : 12_000,
     scrubIntervalMs: random.chance(0.3) ? 1_000 : 0,
     hintAgeMs: random.chance(0.25) ? 1_500 : 0,
     diskBytes: random.chance(0.1) ? random.integer(10_000, 60_000) : 0,
@@ -120,6 +121,7 @@ function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions {
     loseDatabaseMs: often(0.4, 1, 3),
     restoreMs: often(0.25, 1, 3),
     loseNewestMs: often(0.25, 1, 3),
+    rollBackMs: often(0.15, 1, 3),
     diskFullMs: often(0.25, 1, 6),
     powerCutMs: often(0.7, 1, 6),
     stallMs: often(0.3, 1, 4),

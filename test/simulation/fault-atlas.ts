@@ -7,7 +7,8 @@
 import { covers } from "../../src/core/context.ts";
 import { decodeHead } from "../../src/core/record-codec.ts";
 import type { Context, Dot } from "../../src/core/version.ts";
-import type { KeyState, Ledger } from "./ledger.ts";
+import type { KeyState } from "./key-state.ts";
+import type { Ledger } from "./ledger.ts";
 import type { SimNode } from "./sim-node.ts";
 import { majority } from "./terms.ts";
 

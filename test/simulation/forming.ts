@@ -90,3 +90,17 @@ async function learnHomes(world: World): Promise<void> {
     key.homes = owners.map(({ id }) => world.nodes.findIndex((node) => node.id === id));
   }
 }
+
+/** By node: whom it does not believe to be up. */
+export async function membersNotUp(world: World): Promise<string[]> {
+  const doubted: string[] = [];
+  for (const node of world.nodes) {
+    const found = await askAndWait(world, node.index, "/v1/cluster");
+    const members = found["nodes"] as readonly { readonly id: string; readonly state: string }[];
+    for (const { id, state } of members) {
+      if (state === "up") continue;
+      doubted.push(`${world.nodes.findIndex((other) => other.id === id)} at ${node.index}`);
+    }
+  }
+  return doubted;
+}

@@ -9,7 +9,7 @@ import type { CausalRecord, Context, Dot } from "../../src/core/version.ts";
 import { Calls } from "./calls.ts";
 import { drawOptions } from "./draw-options.ts";
 import { type Op, valueText } from "./history.ts";
-import type { KeyState } from "./ledger.ts";
+import type { KeyState } from "./key-state.ts";
 import { observedDisk } from "./observed-disk.ts";
 import type { SimDiskHandle } from "./sim-disk.ts";
 import { defaultTerms, type Terms } from "./terms.ts";

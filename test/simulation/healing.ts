@@ -4,7 +4,8 @@
  * 2.6 and 2.11).
  */
 import { divergence, leftOver } from "./checkers/convergence.ts";
-import { FORM_LIMIT_MS, untilReady } from "./forming.ts";
+import type { KeyAnswer } from "./client-call.ts";
+import { FORM_LIMIT_MS, membersNotUp, untilReady } from "./forming.ts";
 import { majority, STRICT_READ } from "./terms.ts";
 import type { Workload } from "./workload/workload.ts";
 import type { World } from "./world.ts";
@@ -20,6 +21,7 @@ const REAP_LIVES = 8;
 export async function heal(world: World, workload: Workload): Promise<void> {
   await untilReady(world, FORM_LIMIT_MS);
   await strictOperationsSucceed(world, workload);
+  await membershipIsAtRest(world);
   if (world.violations.length > 0) return;
   await converge(world);
   const { reaping } = world.options;
@@ -29,16 +31,16 @@ export async function heal(world: World, workload: Workload): Promise<void> {
   await converge(world);
 }
 
-/** A put and a strict read of each key at each of its homes, again until all succeed: nobody waits for ever. */
+/** A strict put and strict reads of each key at its homes, again until all succeed: nobody waits for ever. */
 async function strictOperationsSucceed(world: World, workload: Workload): Promise<void> {
   const endMs = world.nowMs + SETTLE_LIMIT_MS;
   for (;;) {
-    const refused = await readStrictly(world, workload);
+    const refused = await tryStrictly(world, workload);
     if (refused.length === 0) return;
     if (world.nowMs >= endMs) {
       world.violate(
         "liveness",
-        `strict reads of ${refused.join(" ")} are refused ${SETTLE_LIMIT_MS} ms after healing`,
+        `strict operations are refused ${SETTLE_LIMIT_MS} ms after healing: ${refused.join(", ")}`,
       );
       return;
     }
@@ -46,25 +48,46 @@ async function strictOperationsSucceed(world: World, workload: Workload): Promis
   }
 }
 
-async function readStrictly(world: World, workload: Workload): Promise<string[]> {
+/** What was refused. */
+async function tryStrictly(world: World, workload: Workload): Promise<string[]> {
   const refused: string[] = [];
   let open = 0;
+  const begin = (what: string): ((answer: KeyAnswer | null) => void) => {
+    open++;
+    return (answer) => {
+      open--;
+      if (answer === null || answer.status >= 500) refused.push(what);
+    };
+  };
   for (const key of world.ledger.keys.values()) {
+    const terms = { query: STRICT_READ, needed: majority(key.homes.length), strict: true };
     for (const node of key.homes) {
-      open++;
-      workload.read({
-        key,
-        node,
-        terms: { query: STRICT_READ, needed: majority(key.homes.length), strict: true },
-        onAnswer: (answer) => {
-          open--;
-          if (answer === null || answer.status === 503) refused.push(`${key.name} at ${node}`);
-        },
-      });
+      const onAnswer = begin(`get ${key.name} at ${node}`);
+      workload.read({ key, node, terms, onAnswer });
     }
+    const node = key.homes[0] as number;
+    const onAnswer = begin(`put ${key.name} at ${node}`);
+    workload.write({ kind: "put", key, node, known: null, terms, onAnswer });
   }
-  await world.clock.runUntil(() => open === 0, 20_000, "the strict reads after healing end");
+  await world.clock.runUntil(() => open === 0, 20_000, "the strict operations after healing end");
   return refused;
+}
+
+/** Everybody believes everybody to be there. */
+async function membershipIsAtRest(world: World): Promise<void> {
+  const endMs = world.nowMs + SETTLE_LIMIT_MS;
+  for (;;) {
+    const doubted = await membersNotUp(world);
+    if (doubted.length === 0) return;
+    if (world.nowMs >= endMs) {
+      world.violate(
+        "liveness",
+        `${SETTLE_LIMIT_MS} ms after healing not all members are up: ${doubted.join(", ")}`,
+      );
+      return;
+    }
+    await world.clock.run(world.nowMs + SETTLE_STEP_MS);
+  }
 }
 
 async function converge(world: World): Promise<void> {

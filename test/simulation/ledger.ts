@@ -2,37 +2,15 @@
  * The truth of a run, from both ends: what clients did (the history) and what every disk was told (the observers). Checkers
  * read it; the faults ask it what may be damaged without breaking the promises' own conditions.
  */
-import { utf8Decode, utf8Encode } from "../../src/core/bytes.ts";
+import { utf8Decode } from "../../src/core/bytes.ts";
 import { decodeRecord } from "../../src/core/record-codec.ts";
 import type { CausalRecord, Context, Sibling } from "../../src/core/version.ts";
 import type { AsideRow, DiskRow } from "../../src/env/disk.ts";
-import { DotBook, type Mint } from "./checkers/dot-reuse.ts";
+import type { Mint } from "./checkers/dot-reuse.ts";
 import type { Report } from "./checkers/report.ts";
 import { idOfValue, type Op } from "./history.ts";
+import { type KeyState, newKeyState } from "./key-state.ts";
 import type { DiskObserver } from "./observed-disk.ts";
-
-export interface KeyState {
-  /** Unique over all namespaces. */
-  readonly name: string;
-  readonly bytes: Uint8Array;
-  /** Name and number: the number is known once the namespace was made. */
-  readonly space: string;
-  namespace: number;
-  /** The namespace's own answer for those who do not say: only home replicas count. */
-  readonly isStrict: boolean;
-  /** Some node has deleted its row: a tombstone, or what had expired, was reaped there. */
-  isReaped: boolean;
-  /** A power cut took back what was not synced: strict reads promise nothing any more (durability=process). */
-  isWeakened: boolean;
-  /** Home replicas, by node number: they never change in this floor of the simulator. */
-  homes: readonly number[];
-  readonly dots: DotBook;
-  /** Acknowledged writes, and those that a majority of the homes had stored, in the order of their answers. */
-  readonly acked: Op[];
-  readonly strong: Op[];
-  /** The dots of a write; one, unless something is wrong. */
-  readonly mintsOf: Map<number, Mint[]>;
-}
 
 interface Pending {
   readonly mints: { readonly key: KeyState; readonly mint: Mint }[];
@@ -49,8 +27,6 @@ interface Place {
 }
 
 const NONE: ReadonlySet<number> = new Set();
-/** The number of the namespace `default`. */
-const DEFAULT_NAMESPACE = 1;
 
 export class Ledger {
   readonly ops: Op[] = [];
@@ -73,20 +49,7 @@ export class Ledger {
   }
 
   addKey(name: string, space: { readonly name: string; readonly isStrict: boolean }): KeyState {
-    const key: KeyState = {
-      name,
-      bytes: utf8Encode(name),
-      space: space.name,
-      namespace: DEFAULT_NAMESPACE,
-      isStrict: space.isStrict,
-      isWeakened: false,
-      isReaped: false,
-      homes: [],
-      dots: new DotBook(name, this.#report),
-      acked: [],
-      strong: [],
-      mintsOf: new Map(),
-    };
+    const key = newKeyState(name, space, this.#report);
     this.keys.set(name, key);
     return key;
   }

@@ -38,6 +38,8 @@ export interface FaultOptions {
   readonly restoreMs: number;
   /** The newest commits are gone, and the node's start finds that out. */
   readonly loseNewestMs: number;
+  /** The disk is as it was a while ago, and only peers can tell. */
+  readonly rollBackMs: number;
   readonly diskFullMs: number;
   /** Only with `durability=process`: else it is a crash. */
   readonly powerCutMs: number;

@@ -1,17 +1,9 @@
-import { byteString, compareBytes } from "../../src/core/bytes.ts";
-import {
-  type AsideRow,
-  type Disk,
-  DiskFullError,
-  type DiskRow,
-  type DiskRowHead,
-  type DiskScan,
-  type PlaceScan,
-} from "../../src/env/disk.ts";
+import { type AsideRow, type Disk, DiskFullError, type DiskRow } from "../../src/env/disk.ts";
 import { RESTORED_META } from "../../src/storage/meta-names.ts";
 import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
-import { comparePlaces, cursorOf, SimAside } from "./sim-aside.ts";
+import { SimAside } from "./sim-aside.ts";
 import { SimRestored } from "./sim-restored.ts";
+import { SimRows } from "./sim-rows.ts";
 
 /** What a process sees of the platter: the Disk port, and how the last process left it. */
 export interface SimDiskHandle extends Disk {
@@ -20,9 +12,7 @@ export interface SimDiskHandle extends Disk {
 
 /** What the open transaction has changed, by what stood there before. */
 interface Undo {
-  readonly rows: Map<string, DiskRow | undefined>;
   readonly meta: Map<string, Uint8Array | undefined>;
-  readonly bytes: number;
   readonly sequence: number;
   /** The commit is to be synced whatever the durability. */
   readonly full: boolean;
@@ -57,13 +47,10 @@ export class SimDisk {
   /** The states since the last sync, oldest first. */
   #unsynced: DiskImage[] = [];
 
-  #rows = new Map<string, DiskRow>();
-  /** Keys by namespace, in byte order. */
-  #keys = new Map<number, Uint8Array[]>();
+  readonly #rows = new SimRows();
   readonly #aside = new SimAside();
   readonly #restored = new SimRestored();
   #meta = new Map<string, Uint8Array>();
-  #bytes = 0;
   #sequence = 0;
   #clean = true;
   #undo: Undo | null = null;
@@ -103,15 +90,14 @@ export class SimDisk {
    * when there is no such row, or no such byte in it. The same bit twice would be none.
    */
   rot(namespace: number, key: Uint8Array, at: number, part: RowPart): boolean {
-    const id = rowId(namespace, key);
-    const row = this.#rows.get(id);
+    const row = this.#rows.get(namespace, key);
     if (row === undefined) return false;
     const name = part === "sum" ? "headSum" : part;
     const bytes = row[name].slice();
     if (bytes.length === 0) return false;
     const index = bytes.length - 1 - (at % bytes.length);
     bytes[index] = (bytes[index] ?? 0) ^ 0x40;
-    this.#rows.set(id, { ...row, [name]: bytes });
+    this.#rows.damage({ ...row, [name]: bytes });
     // What rots has been on the platter for long.
     this.#unsynced = [];
     return true;
@@ -125,7 +111,7 @@ export class SimDisk {
   /** What a backup taken now would hold. */
   image(): DiskImage {
     return {
-      rows: new Map(this.#rows),
+      rows: this.#rows.image(),
       aside: this.#aside.image(),
       meta: new Map(this.#meta),
       sequence: this.#sequence,
@@ -135,11 +121,7 @@ export class SimDisk {
   /** The platter is as it was when the image was taken. REQUIRES: no process has it open. */
   putBack(image: DiskImage): void {
     this.lose();
-    for (const [id, row] of image.rows) {
-      this.#rows.set(id, row);
-      this.#list(row.namespace, row.key);
-      this.#bytes += rowBytes(row);
-    }
+    this.#rows.putBack(image.rows);
     this.#aside.putBack(image.aside);
     this.#meta = new Map(image.meta);
     this.#sequence = image.sequence;
@@ -168,12 +150,10 @@ export class SimDisk {
   /** The whole database is gone. REQUIRES: no process has it open. */
   lose(): void {
     if (this.#handle !== null) throw new Error("Cannot lose a simulated disk under a live process");
-    this.#rows = new Map();
-    this.#keys = new Map();
+    this.#rows.lose();
     this.#aside.lose();
     this.#restored.lose();
     this.#meta = new Map();
-    this.#bytes = 0;
     this.#sequence = 0;
     this.#clean = true;
     this.#unsynced = [];
@@ -182,16 +162,14 @@ export class SimDisk {
   /** As restored-tables.ts does. */
   holdRestored(): void {
     this.#restored.hold(this.rows(), this.#aside.rows());
-    this.#rows = new Map();
-    this.#keys = new Map();
+    this.#rows.lose();
     this.#aside.lose();
-    this.#bytes = 0;
     this.#meta.set(RESTORED_META, new Uint8Array([RESTORED_MARK + 1]));
   }
 
   /** Every row, those of an open transaction included, in no particular order, for the checkers. */
   rows(): readonly DiskRow[] {
-    return [...this.#rows.values()];
+    return this.#rows.all();
   }
 
   /** Every row kept aside, in no particular order. */
@@ -200,7 +178,7 @@ export class SimDisk {
   }
 
   row(namespace: number, key: Uint8Array): DiskRow | undefined {
-    return this.#rows.get(rowId(namespace, key));
+    return this.#rows.get(namespace, key);
   }
 
   meta(name: string): Uint8Array | undefined {
@@ -219,9 +197,7 @@ export class SimDisk {
         mine();
         if (this.#undo !== null) throw new Error("Cannot begin: a transaction is open");
         this.#undo = {
-          rows: new Map(),
           meta: new Map(),
-          bytes: this.#bytes,
           sequence: this.#sequence,
           full: full === true,
         };
@@ -236,23 +212,26 @@ export class SimDisk {
       },
       get: (namespace, key) => {
         mine();
-        return this.#rows.get(rowId(namespace, key));
+        return this.#rows.get(namespace, key);
       },
       put: (row) => {
         mine();
-        this.#put(row);
+        this.#requireOpen();
+        this.#rows.put(row);
+        this.#sequence = Math.max(this.#sequence, row.sequence);
       },
       delete: (namespace, key) => {
         mine();
-        this.#delete(namespace, key);
+        this.#requireOpen();
+        this.#rows.delete(namespace, key);
       },
       scan: (range) => {
         mine();
-        return this.#scan(range);
+        return this.#rows.scan(range);
       },
       scanPlaces: (scan) => {
         mine();
-        return this.#scanPlaces(scan);
+        return this.#rows.scanPlaces(scan);
       },
       putAside: (row) => {
         mine();
@@ -283,7 +262,7 @@ export class SimDisk {
         this.#requireOpen();
         this.#restored.delete(row);
       },
-      usage: () => ({ rows: this.#rows.size, bytes: this.#bytes }),
+      usage: () => ({ rows: this.#rows.size, bytes: this.#rows.bytes }),
       lastSequence: () => this.#undo?.sequence ?? this.#sequence,
       getMeta: (name) => {
         mine();
@@ -321,6 +300,7 @@ export class SimDisk {
     this.commits++;
     const { full } = this.#undo;
     this.#undo = null;
+    this.#rows.committed();
     this.#aside.committed();
     this.#restored.committed();
     this.#clean = false;
@@ -333,51 +313,15 @@ export class SimDisk {
   #rollback(): void {
     const undo = this.#undo;
     if (undo === null) throw new Error("Cannot roll back: no transaction is open");
-    for (const [id, row] of undo.rows) {
-      const now = this.#rows.get(id);
-      if (row === undefined) {
-        this.#rows.delete(id);
-        if (now !== undefined) this.#unlist(now.namespace, now.key);
-      } else {
-        this.#rows.set(id, row);
-        if (now === undefined) this.#list(row.namespace, row.key);
-      }
-    }
     for (const [name, value] of undo.meta) {
       if (value === undefined) this.#meta.delete(name);
       else this.#meta.set(name, value);
     }
     this.#aside.rolledBack();
     this.#restored.rolledBack();
-    this.#bytes = undo.bytes;
+    this.#rows.rolledBack();
     this.#sequence = undo.sequence;
     this.#undo = null;
-  }
-
-  #put(row: DiskRow): void {
-    const id = rowId(row.namespace, row.key);
-    const old = this.#rows.get(id);
-    this.#remember(id, old);
-    // As with SQLite, an overwrite leaves the row where it stands.
-    this.#rows.set(id, old === undefined ? row : { ...row, place: old.place });
-    if (old === undefined) this.#list(row.namespace, row.key);
-    this.#bytes += rowBytes(row) - (old === undefined ? 0 : rowBytes(old));
-    this.#sequence = Math.max(this.#sequence, row.sequence);
-  }
-
-  #delete(namespace: number, key: Uint8Array): void {
-    const id = rowId(namespace, key);
-    const old = this.#rows.get(id);
-    this.#remember(id, old);
-    if (old === undefined) return;
-    this.#rows.delete(id);
-    this.#unlist(namespace, key);
-    this.#bytes -= rowBytes(old);
-  }
-
-  #remember(id: string, old: DiskRow | undefined): void {
-    if (this.#undo === null) throw new Error("Cannot write: no transaction is open");
-    if (!this.#undo.rows.has(id)) this.#undo.rows.set(id, old);
   }
 
   #setMeta(name: string, value: Uint8Array | undefined): void {
@@ -387,60 +331,7 @@ export class SimDisk {
     else this.#meta.set(name, value);
   }
 
-  #scan(range: DiskScan): DiskRowHead[] {
-    const keys = this.#keys.get(range.namespace) ?? [];
-    const from = lowerBound(keys, range.start);
-    const to = range.end === null ? keys.length : Math.max(from, lowerBound(keys, range.end));
-    const found = range.reverse
-      ? keys.slice(Math.max(from, to - range.limit), to).reverse()
-      : keys.slice(from, Math.min(to, from + range.limit));
-    return found.map((key) => {
-      const { body: _, ...head } = this.#rows.get(rowId(range.namespace, key)) as DiskRow;
-      return head;
-    });
-  }
-
-  #scanPlaces({ from, to, after, limit }: PlaceScan): DiskRowHead[] {
-    return this.rows()
-      .filter(({ place }) => place >= from && place < to)
-      .filter((row) => after === null || comparePlaces(cursorOf(row), after) > 0)
-      .sort((a, b) => comparePlaces(cursorOf(a), cursorOf(b)))
-      .slice(0, limit)
-      .map(({ body: _, ...head }) => head);
-  }
-
   #requireOpen(): void {
     if (this.#undo === null) throw new Error("Cannot write: no transaction is open");
   }
-
-  #list(namespace: number, key: Uint8Array): void {
-    const keys = this.#keys.get(namespace);
-    if (keys === undefined) this.#keys.set(namespace, [key]);
-    else keys.splice(lowerBound(keys, key), 0, key);
-  }
-
-  #unlist(namespace: number, key: Uint8Array): void {
-    const keys = this.#keys.get(namespace) ?? [];
-    keys.splice(lowerBound(keys, key), 1);
-  }
-}
-
-function rowId(namespace: number, key: Uint8Array): string {
-  return `${namespace}/${byteString(key)}`;
-}
-
-function rowBytes(row: DiskRow): number {
-  return row.head.length + row.body.length;
-}
-
-/** The index of the first key that is not below `key`. */
-function lowerBound(keys: readonly Uint8Array[], key: Uint8Array): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareBytes(keys[middle] as Uint8Array, key) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

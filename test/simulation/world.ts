@@ -274,6 +274,7 @@ export class World {
   #judge(index: number, event: string, fields: LogFields): void {
     if (EXPLAINED_ERRORS.has(event)) return;
     if (event === "all-owners-in-doubt" && this.#hasSoleOwners()) return;
+    if (event === "database-is-a-copy" && this.options.faults.rollBackMs > 0) return;
     if (String(fields["error"] ?? "").includes("DiskFullError")) return;
     if (event === "tree-mismatch") {
       this.violate("tree-equals-rows", `node ${index} has trees that are not as its rows`);

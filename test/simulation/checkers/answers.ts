@@ -6,7 +6,8 @@
 import { covers } from "../../../src/core/context.ts";
 import type { Context } from "../../../src/core/version.ts";
 import type { Op } from "../history.ts";
-import type { KeyState, Ledger } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
+import type { Ledger } from "../ledger.ts";
 import { majority } from "../terms.ts";
 import type { World } from "../world.ts";
 import type { Report } from "./report.ts";

@@ -2,7 +2,7 @@
 import { bytesToHex, utf8Decode } from "../../../src/core/bytes.ts";
 import type { DiskRow } from "../../../src/env/disk.ts";
 import { QUARANTINE_SHELF } from "../../../src/storage/shelves.ts";
-import type { KeyState } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
 import type { World } from "../world.ts";
 
 function textOf(row: DiskRow | undefined): string {

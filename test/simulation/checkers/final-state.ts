@@ -3,7 +3,8 @@
  * siblings in the same way). REQUIRES: a converged world.
  */
 import { decodeRecord } from "../../../src/core/record-codec.ts";
-import type { KeyState, Ledger } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
+import type { Ledger } from "../ledger.ts";
 import type { World } from "../world.ts";
 import { isDoubled } from "./answers.ts";
 

@@ -4,7 +4,8 @@
  */
 import { covers } from "../../../src/core/context.ts";
 import type { Op } from "../history.ts";
-import type { KeyState, Ledger } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
+import type { Ledger } from "../ledger.ts";
 import type { ReadAnswer } from "./answers.ts";
 import type { Report } from "./report.ts";
 

@@ -1,5 +1,5 @@
 /** Disks that rot, fill up and are lost: as far as the atlas allows, and where it hurts most. */
-import type { KeyState } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
 import type { RowPart } from "../sim-disk.ts";
 import type { SimNode } from "../sim-node.ts";
 import type { FaultKit } from "./fault-kit.ts";

@@ -5,7 +5,7 @@ import { cutPower, fillDisk, forgetRow, loseDatabase } from "./disk-faults.ts";
 import { FaultKit } from "./fault-kit.ts";
 import { flap, partition, slowNode } from "./network-faults.ts";
 import { crash, jumpClock, stall } from "./process-faults.ts";
-import { loseNewest, restoreBackup, takeBackup } from "./restore-faults.ts";
+import { loseNewest, restoreBackup, rollBack, takeBackup } from "./restore-faults.ts";
 
 /** So many backups are taken for each that is put back: else there is seldom one of the node that is struck. */
 const BACKUPS_EACH = 12;
@@ -27,10 +27,11 @@ export class Faults {
     kit.repeat(faults.slowNodeMs, () => slowNode(kit));
     kit.repeat(faults.forgetRowMs, () => forgetRow(kit));
     kit.repeat(faults.loseDatabaseMs, () => loseDatabase(kit));
-    const restores = Math.max(faults.restoreMs, faults.loseNewestMs);
+    const restores = Math.max(faults.restoreMs, faults.loseNewestMs, faults.rollBackMs);
     kit.repeat(restores / BACKUPS_EACH, () => takeBackup(kit));
     kit.repeat(faults.restoreMs, () => restoreBackup(kit));
     kit.repeat(faults.loseNewestMs, () => loseNewest(kit));
+    kit.repeat(faults.rollBackMs, () => rollBack(kit));
     kit.repeat(faults.powerCutMs, () => cutPower(kit));
     kit.repeat(faults.diskFullMs, () => fillDisk(kit));
     kit.repeat(faults.stallMs, () => stall(kit));

@@ -63,6 +63,26 @@ export function loseNewest(kit: FaultKit): void {
   goOn(kit, node);
 }
 
+/**
+ * A machine goes back to a snapshot of itself, and nothing on its disk shows that: only its peers can tell
+ * (src/replication/copy-check.ts).
+ */
+export function rollBack(kit: FaultKit): void {
+  const { world } = kit;
+  // As above: nothing but a mark would tell that tombstones may have been reaped since.
+  if (world.options.reaping !== null) return;
+  const node = victim(kit);
+  const image = node?.backups.at(-1);
+  if (node === null || image === undefined) return;
+  kit.down(node);
+  world.count("disk rolled back");
+  kit.trace(`roll back ${node.index}`);
+  const keys = world.atlas.keysAt(node.index);
+  node.disk.putBack(image);
+  world.atlas.lostDatabase(node.index, keys);
+  goOn(kit, node);
+}
+
 /** A node with a backup, whose disk may be lost. */
 function victim(kit: FaultKit): SimNode | null {
   const { nodes, atlas } = kit.world;

@@ -2,7 +2,7 @@
 import { judgeStatus } from "../checkers/answers.ts";
 import { batchAnswersOf, batchRequest, type KeyAnswer } from "../client-call.ts";
 import type { OpKind } from "../history.ts";
-import type { KeyState } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
 import { defaultTerms } from "../terms.ts";
 import type { Client } from "./client.ts";
 import type { Desk } from "./desk.ts";

@@ -8,7 +8,7 @@ import type { Env } from "../../../src/env/env.ts";
 import { Tokens } from "../../../src/http/tokens.ts";
 import { Calls } from "../calls.ts";
 import type { KeyAnswer } from "../client-call.ts";
-import type { KeyState } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
 import type { SeededRandom } from "../seeded-random.ts";
 import { simCrypto } from "../sim-crypto.ts";
 import { SECRET, type World } from "../world.ts";

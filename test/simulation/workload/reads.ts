@@ -4,7 +4,7 @@ import { judgeList } from "../checkers/lists.ts";
 import { judgeSession } from "../checkers/sessions.ts";
 import { type KeyAnswer, keyAnswerOf, readRequest, urlOf } from "../client-call.ts";
 import type { Op } from "../history.ts";
-import type { KeyState } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
 import type { Terms } from "../terms.ts";
 import { Client, type Session } from "./client.ts";
 import type { Desk } from "./desk.ts";

@@ -1,6 +1,6 @@
 /** The clients: they read, write with what they have seen, write blindly, delete, list and batch, at nodes of their choice. */
 
-import type { KeyState } from "../ledger.ts";
+import type { KeyState } from "../key-state.ts";
 import { majority, readTerms, STRICT_READ } from "../terms.ts";
 import type { World } from "../world.ts";
 import { batch } from "./batches.ts";

@@ -8,8 +8,8 @@ import {
 } from "../checkers/answers.ts";
 import { type KeyAnswer, keyAnswerOf, writeRequest } from "../client-call.ts";
 import type { Condition, Op } from "../history.ts";
-import type { KeyState } from "../ledger.ts";
-import { majority, writeTerms } from "../terms.ts";
+import type { KeyState } from "../key-state.ts";
+import { majority, type Terms, writeTerms } from "../terms.ts";
 import type { Client, Known, Session } from "./client.ts";
 import type { Desk } from "./desk.ts";
 
@@ -28,6 +28,10 @@ export interface WriteCall {
   readonly matched?: readonly number[];
   /** Has an Idempotency-Key, and is sent again until the outcome is known. */
   readonly repeats?: boolean;
+  /** Drawn, unless given. */
+  readonly terms?: Terms;
+  /** Sees the last answer; null when there is none. */
+  readonly onAnswer?: (answer: KeyAnswer | null) => void;
 }
 
 export function write(desk: Desk, call: WriteCall): void {
@@ -38,7 +42,7 @@ export function write(desk: Desk, call: WriteCall): void {
     kind,
     key,
     node,
-    terms: writeTerms(random, key.homes.length, key.isStrict),
+    terms: call.terms ?? writeTerms(random, key.homes.length, key.isStrict),
     seen: known?.seen ?? null,
     condition: conditionOf(condition),
   });
@@ -63,7 +67,9 @@ export function write(desk: Desk, call: WriteCall): void {
         desk.checkDurable(key, answer, `the answer to op ${op.id}`);
         return () => {
           const isOpen = isUnknown(answer) && repeats && again();
-          if (!isOpen) writeDone(desk, op, key, call.client, session, answer);
+          if (isOpen) return;
+          writeDone(desk, op, key, call.client, session, answer);
+          call.onAnswer?.(answer);
         };
       },
       { at, onSilence: () => repeats && again() },
@@ -81,6 +87,7 @@ export function write(desk: Desk, call: WriteCall): void {
     });
     return true;
   };
+  desk.calls.onGivenUp(op, () => call.onAnswer?.(null));
   send(node);
 }
 

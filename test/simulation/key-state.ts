@@ -1,0 +1,52 @@
+/** What is known of one key of a run. */
+import { utf8Encode } from "../../src/core/bytes.ts";
+import { DotBook, type Mint } from "./checkers/dot-reuse.ts";
+import type { Report } from "./checkers/report.ts";
+import type { Op } from "./history.ts";
+
+/** The number of the namespace `default`. */
+const DEFAULT_NAMESPACE = 1;
+
+export interface KeyState {
+  /** Unique over all namespaces. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** Name and number: the number is known once the namespace was made. */
+  readonly space: string;
+  namespace: number;
+  /** The namespace's own answer for those who do not say: only home replicas count. */
+  readonly isStrict: boolean;
+  /** Some node has deleted its row: a tombstone, or what had expired, was reaped there. */
+  isReaped: boolean;
+  /** A power cut took back what was not synced: strict reads promise nothing any more (durability=process). */
+  isWeakened: boolean;
+  /** Home replicas, by node number: they never change in this floor of the simulator. */
+  homes: readonly number[];
+  readonly dots: DotBook;
+  /** Acknowledged writes, and those that a majority of the homes had stored, in the order of their answers. */
+  readonly acked: Op[];
+  readonly strong: Op[];
+  /** The dots of a write; one, unless something is wrong. */
+  readonly mintsOf: Map<number, Mint[]>;
+}
+
+export function newKeyState(
+  name: string,
+  space: { readonly name: string; readonly isStrict: boolean },
+  report: Report,
+): KeyState {
+  return {
+    name,
+    bytes: utf8Encode(name),
+    space: space.name,
+    namespace: DEFAULT_NAMESPACE,
+    isStrict: space.isStrict,
+    isWeakened: false,
+    isReaped: false,
+    homes: [],
+    dots: new DotBook(name, report),
+    acked: [],
+    strong: [],
+    mintsOf: new Map(),
+  };
+}
