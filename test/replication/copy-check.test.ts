@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Replication } from "../../src/replication/context.ts";
 import { ActorsSeen, CopyCheck } from "../../src/replication/copy-check.ts";
+import { done, HintCluster } from "../support/hint-cluster.ts";
 import {
   type FakeNode,
   type FakeStore,
@@ -177,6 +178,16 @@ describe("a node that has just started", () => {
       const actor = stored.state === "record" ? stored.record.siblings[0]?.dot.actor : undefined;
       expect(actor).toBe(c.node(sure).store.actorId);
     }
+  });
+
+  test("does not mint in the place of a home: the next stand-in does", async () => {
+    const world = new HintCluster();
+    const { homes, others } = world.places("k");
+    const [unsure] = others as [FakeNode];
+    world.leave(...homes);
+    world.unsure.add(unsure.id);
+    const put = done(await world.putAt(unsure, "k", "v"));
+    expect(others.slice(1).map((node): string => node.store.actorId)).toContain(put.dot.actor);
   });
 
   test("mints all the same when all of them have just started", async () => {
