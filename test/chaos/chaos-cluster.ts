@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { Runtime } from "../e2e/dev-cluster.ts";
-import { type ClusterView, until } from "../e2e/requests.ts";
+import { until } from "../e2e/requests.ts";
 import { ChaosNode, removeStaleDisks } from "./chaos-node.ts";
 import { Network } from "./network.ts";
 
@@ -14,6 +14,16 @@ export const NODES = REGIONS.length * NODES_PER_REGION;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const CLIENT_PORT = 7070;
 const PEER_PORT = 7071;
+
+/** The cluster as one node sees it. */
+export interface NodeView {
+  readonly self: string;
+  readonly nodes: readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly hints?: { readonly count: number };
+  }[];
+}
 
 export class ChaosCluster {
   readonly network = new Network(NODES);
@@ -93,11 +103,11 @@ export class ChaosCluster {
   }
 
   /** Undefined when the node does not answer. */
-  async viewOf(node: ChaosNode): Promise<(ClusterView & { readonly self: string }) | undefined> {
+  async viewOf(node: ChaosNode): Promise<NodeView | undefined> {
     try {
       const signal = AbortSignal.timeout(5_000);
       const answer = await fetch(`${node.url}/v1/cluster`, { signal });
-      return (await answer.json()) as ClusterView & { readonly self: string };
+      return (await answer.json()) as NodeView;
     } catch {
       return undefined;
     }

@@ -12,7 +12,7 @@ import { checkStrictReads } from "./checkers/strict-reads.ts";
 import type { Violation } from "./checkers/violation.ts";
 import { History } from "./history.ts";
 import type { Nemesis } from "./nemeses.ts";
-import { finalValues, ringOf, untilAgreed } from "./settle.ts";
+import { finalValues, ringOf, untilAgreed, untilHandedOver } from "./settle.ts";
 import { Workload } from "./workload.ts";
 
 /** All owners must agree so long after the world is whole. */
@@ -95,6 +95,9 @@ class Run {
     await this.#workload.stop();
     const { keys } = this.#workload;
     const { tookMs, apart } = await untilAgreed(this.#cluster, keys, healedMs, CONVERGED_WITHIN_MS);
+    for (const node of await untilHandedOver(this.#cluster, healedMs, CONVERGED_WITHIN_MS)) {
+      this.#report("convergence", node, "keeps writes for others after a minute");
+    }
     for (const key of apart)
       this.#report("convergence", key, "its owners do not agree after a minute");
     const final = await finalValues(this.#cluster, keys);

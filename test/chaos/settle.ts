@@ -41,6 +41,25 @@ export async function untilAgreed(
   }
 }
 
+/** Until no node keeps a write for another one any more. The nodes that still do after `timeoutMs`. */
+export async function untilHandedOver(
+  cluster: ChaosCluster,
+  sinceMs: number,
+  timeoutMs: number,
+): Promise<string[]> {
+  for (;;) {
+    const holders: string[] = [];
+    for (const node of cluster.nodes) {
+      const view = await cluster.viewOf(node);
+      // Each node tells best of itself.
+      const own = view?.nodes.find(({ id }) => id === view.self);
+      if (own?.hints?.count !== 0) holders.push(`node ${node.number}`);
+    }
+    if (holders.length === 0 || performance.now() - sinceMs > timeoutMs) return holders;
+    await new Promise((wake) => setTimeout(wake, POLL_MS));
+  }
+}
+
 async function agree(cluster: ChaosCluster, key: KeyState): Promise<boolean> {
   const { url } = cluster.node(key.name.length % cluster.nodes.length);
   const called = await call(`${url}/v1/cluster/explain/default/${key.name}`, "GET", {});
