@@ -39,8 +39,7 @@ const env: Env = {
 const keyring = new Keyring(systemCrypto, [env.random.bytes(32)]);
 const cluster = parseClusterId("c".repeat(32));
 const target = parseNodeId("b".repeat(32));
-const { listenPeer } =
-  "Bun" in globalThis ? bunListeners : netListener;
+const { listenPeer } = "Bun" in globalThis ? bunListeners : netListener;
 
 /** About the fields of a write of a 100-byte value, and of its acknowledgement. */
 const write: WireFields = [
