@@ -9,6 +9,7 @@ const BATCHES_AT_ONCE = 4;
 /** Keys that all three have before one goes away. */
 const SHARED_KEYS = 20_000;
 const GOAL_S = 30;
+const POLL_MS = 250;
 
 export async function runMissed(missed: number): Promise<void> {
   const workspace = new Workspace();
@@ -65,7 +66,7 @@ async function untilEqual(server: Server, keys: number, sinceMs: number): Promis
     const { peers } = view.antiEntropy;
     const isQuiet = peers.filter((peer) => peer.rows === 0 && peer.completedAtMs > sinceMs).length;
     if (own?.keys === keys && isQuiet === 2) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 

@@ -55,6 +55,10 @@ export class AntiEntropy {
   readonly #intervalMs: number;
   /** Peers in the order of their last rounds, the longest ago first; those not in it had none. */
   readonly #lastRounds = new Map<NodeId, number>();
+  #coOwners: { readonly version: number; readonly nodes: readonly NodeId[] } = {
+    version: 0,
+    nodes: [],
+  };
   #stopping = false;
 
   constructor(options: AntiEntropyOptions) {
@@ -162,6 +166,14 @@ export class AntiEntropy {
   /** Members that own a unit together with this node and are believed to be there. */
   #peers(layout: ActiveLayout): readonly NodeId[] {
     const { r } = this.#options;
+    if (layout.version !== this.#coOwners.version) {
+      this.#coOwners = { version: layout.version, nodes: this.#coOwnersIn(layout) };
+    }
+    return this.#coOwners.nodes.filter((peer) => r.membership.liveness(peer) !== "down");
+  }
+
+  #coOwnersIn(layout: ActiveLayout): readonly NodeId[] {
+    const { r } = this.#options;
     const peers = new Set<NodeId>();
     for (const policy of Object.keys(layout.document.policies)) {
       for (let p = 0; p < layout.partitions; p++) {
@@ -173,7 +185,7 @@ export class AntiEntropy {
     for (const known of this.#lastRounds.keys()) {
       if (!peers.has(known)) this.#forget(known);
     }
-    return [...peers].filter((peer) => r.membership.liveness(peer) !== "down");
+    return [...peers];
   }
 
   #forget(peer: NodeId): void {
