@@ -100,7 +100,7 @@ export function keyOf(
 }
 
 /** The part of the range that the place is in, 0 .. 15. */
-export function partOf(range: PlaceRange, place: number): number {
+function partOf(range: PlaceRange, place: number): number {
   return Math.floor((place - range.from) / 2 ** (PLACE_BITS - range.bits - PART_BITS));
 }
 
