@@ -35,7 +35,7 @@ export class FanOut implements Waiting {
   #deadlineMs: number;
   /** The write as every home gets it; null until somebody is to get it. */
   #fields: WireFields | null = null;
-  /** Nodes that may still answer, those believed down not among them. */
+  /** Nodes that may still answer. */
   #open = 0;
   #hurried = false;
   /** Made for the first home that is missing: a put whose homes are all well has none. */
@@ -78,7 +78,7 @@ export class FanOut implements Waiting {
           continue;
         }
         const isDown = membership.liveness(home) === "down";
-        this.#send(home, !isDown);
+        this.#send(home, isDown);
         if (!isDown) continue;
         down ??= [];
         down.push(home);
@@ -109,24 +109,24 @@ export class FanOut implements Waiting {
     relief.relieved.add(home);
   }
 
-  #send(home: NodeId, awaited: boolean): void {
+  /** A home believed down is sent the record all the same, in case the belief is wrong, but counts as missing until it acks. */
+  #send(home: NodeId, isDown: boolean): void {
     this.#fields ??= this.#encode();
-    // A node believed down is sent the record all the same, in case the belief is wrong, but nobody waits for it.
-    if (awaited) this.#open++;
-    else this.#tally.fail(home);
+    this.#open++;
+    if (isDown) this.#tally.fail(home);
     const timeoutMs = this.#deadlineMs - this.#startedMs;
     this.#r.channel.send(home, "write", this.#fields, { timeoutMs, lane: "batch" }).then(
       (answer) => {
         try {
           this.#acked(home, answer);
         } catch (error) {
-          this.#failed(home, awaited, error);
+          this.#failed(home, error);
           return;
         }
-        if (awaited) this.#open--;
+        this.#open--;
         this.#look();
       },
-      (error: unknown) => this.#failed(home, awaited, error),
+      (error: unknown) => this.#failed(home, error),
     );
   }
 
@@ -146,8 +146,8 @@ export class FanOut implements Waiting {
     }
   }
 
-  #failed(home: NodeId, awaited: boolean, error: unknown): void {
-    if (awaited) this.#open--;
+  #failed(home: NodeId, error: unknown): void {
+    this.#open--;
     const code = error instanceof PeerError ? error.code : "";
     if (code === "stale_layout") this.#refused(error);
     // Twice the work is no help where there is too much of it: such a home is relieved only if W is out of reach else.

@@ -50,6 +50,24 @@ describe("a home that is away", () => {
     expect(c.store.rows.size).toBe(1);
   });
 
+  test("counts when it is there after all, as for a node that has just started and knows of nobody", async () => {
+    for (const options of [{}, { sloppy: false }]) {
+      const { world, a, b, c, f, g, h } = cluster();
+      for (const { id } of [b, c, f, g, h]) world.down.add(id);
+      const put = done(await world.putAt(a, "k", "v", options));
+      expect(put.acks).toEqual({ primary: 2, fallback: 0, of: 3 });
+    }
+  });
+
+  test("that is gone is not waited for longer than patience", async () => {
+    const { world, a, b, c, f, g, h } = cluster();
+    for (const { id } of [b, c, f, g, h]) world.down.add(id);
+    world.also = () => "silence";
+    const beforeMs = world.clock.monotonicMs();
+    expect((await world.putAt(a, "k", "v")).status).toBe("quorum-not-reached");
+    expect(world.clock.monotonicMs() - beforeMs).toBeLessThan(500);
+  });
+
   test("does not keep W from being reached while stand-ins are there", async () => {
     const { world, a, b, c } = cluster();
     world.leave(b, c);

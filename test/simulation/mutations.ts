@@ -90,9 +90,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a write that failed at a home counts",
     file: "src/replication/fan-out.ts",
-    find: "#failed(home: NodeId, awaited: boolean, error: unknown): void {\n",
-    replace:
-      "#failed(home: NodeId, awaited: boolean, error: unknown): void {\n    this.#tally.ack(home);\n",
+    find: "#failed(home: NodeId, error: unknown): void {\n",
+    replace: "#failed(home: NodeId, error: unknown): void {\n    this.#tally.ack(home);\n",
   },
   {
     name: "a majority is half",
