@@ -80,6 +80,8 @@ export const REAP_STEP_ROWS = 128;
 export const REAP_STEP_PAUSE_MS = 100;
 /** How often a node asks whether its database is a copy of another, in ms. */
 export const COPY_CHECK_INTERVAL_MS = 1_000;
+/** How long after its start a node waits for the word of all members before it mints, in ms. Puts go to other homes meanwhile. */
+export const COPY_CHECK_PATIENCE_MS = 3_000;
 /** Peers that it asks each time. */
 export const COPY_CHECK_PEERS = 2;
 /** Actors of others whose newest sequences are remembered, in memory. More: the one unheard for longest is forgotten. */

@@ -10,7 +10,12 @@ import { type MessageHandlers, PeerError, type WireFields } from "../cluster/pee
 import { readBytes, readInt } from "../cluster/wire-read.ts";
 import { bytesFromByteString, bytesToHex } from "../core/bytes.ts";
 import { type ActorId, actorIdFromBytes, type NodeId } from "../core/ids.ts";
-import { ACTORS_SEEN_MAX, COPY_CHECK_INTERVAL_MS, COPY_CHECK_PEERS } from "../core/limits.ts";
+import {
+  ACTORS_SEEN_MAX,
+  COPY_CHECK_INTERVAL_MS,
+  COPY_CHECK_PATIENCE_MS,
+  COPY_CHECK_PEERS,
+} from "../core/limits.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 import type { Worker } from "../env/worker.ts";
 import type { Replication } from "./context.ts";
@@ -21,6 +26,8 @@ import { membersOf } from "./reaper.ts";
 const META_PREFIX = "epochs-seen/";
 const ACTOR_BYTES = 16;
 const ASK_TIMEOUT_MS = 1_000;
+/** While somebody has not answered: at the start addresses are still being learned. */
+const ASK_AGAIN_MS = 100;
 const TWO_POW_32 = 2 ** 32;
 
 interface Seen {
@@ -77,8 +84,13 @@ export class CopyCheck implements Worker {
   readonly name = "copy-check";
   readonly #r: Replication;
   readonly #onCopy: () => void;
-  /** The end of the epochs when the database was opened: what was leased since says nothing about the time before. */
-  readonly #openedEnd: number;
+  /**
+   * As the database was opened. A member is asked with this until it has answered once, however late: what was leased and
+   * merged since says nothing about the time before.
+   */
+  readonly #opened: Seen;
+  readonly #startedMs: number;
+  readonly #met = new Set<NodeId>();
   /** First everybody is asked, then everybody is told of a lease of this start's own, then some are asked now and then. */
   #phase: "asking" | "telling" | "running" = "asking";
   #turn = 0;
@@ -87,7 +99,8 @@ export class CopyCheck implements Worker {
   constructor(r: Replication, onCopy: () => void) {
     this.#r = r;
     this.#onCopy = onCopy;
-    this.#openedEnd = r.store.epochEnd;
+    this.#opened = { epochEnd: r.store.epochEnd, sequence: r.store.lastSequence() };
+    this.#startedMs = r.env.clock.monotonicMs();
   }
 
   /** Peers have not been asked and told since the start: another node should mint. */
@@ -96,31 +109,17 @@ export class CopyCheck implements Worker {
   }
 
   async step(): Promise<number> {
-    const { membership, self, store } = this.#r;
+    const { membership, self, store, env } = this.#r;
     const layout = membership.layout();
-    if (layout?.member(self)?.role !== "storage") return COPY_CHECK_INTERVAL_MS / 4;
-    const members = membersOf(layout, self);
-    const asked = this.isPending ? members : this.#some(members);
-    const { actorId } = store;
-    const epochEnd = this.#phase === "asking" ? this.#openedEnd : store.epochEnd;
+    if (layout?.member(self)?.role !== "storage") return ASK_AGAIN_MS;
     // The lease of this start is yet to be committed, with the turn.
-    if (this.#phase === "telling" && epochEnd <= this.#openedEnd) return 1;
-    const sequence = store.lastSequence();
-    try {
-      await store.whenDurable(sequence);
-    } catch {
-      // The turn was undone on a full disk: what was to be told never was.
-      return COPY_CHECK_INTERVAL_MS;
-    }
-    const heard = await Promise.all(
-      asked.map((node) => this.#ask(node, actorId, epochEnd, sequence)),
-    );
-    if (store.actorId !== actorId) return 0;
-    const isCopy = heard.some(
-      (seen) => seen !== null && (seen.epochEnd > epochEnd || seen.sequence > store.lastSequence()),
-    );
-    if (isCopy) this.#renew();
+    if (this.#phase === "telling" && store.epochEnd <= this.#opened.epochEnd) return 1;
+    const members = membersOf(layout, self);
+    const unmet = members.filter((node) => !this.#met.has(node));
+    await this.#askAll(this.#phase === "running" ? this.#some(members) : members);
     if (this.#phase === "asking") {
+      const isOver = env.clock.monotonicMs() - this.#startedMs >= COPY_CHECK_PATIENCE_MS;
+      if (unmet.some((node) => !this.#met.has(node)) && !isOver) return ASK_AGAIN_MS;
       this.#phase = "telling";
       // Leases: an older copy that is started one day will be behind it.
       store.takeEpoch();
@@ -128,6 +127,31 @@ export class CopyCheck implements Worker {
     }
     this.#phase = "running";
     return COPY_CHECK_INTERVAL_MS;
+  }
+
+  async #askAll(nodes: readonly NodeId[]): Promise<void> {
+    const { store } = this.#r;
+    const { actorId } = store;
+    const now: Seen = { epochEnd: store.epochEnd, sequence: store.lastSequence() };
+    try {
+      await store.whenDurable(now.sequence);
+    } catch {
+      // The turn was undone on a full disk: what was to be told never was.
+      return;
+    }
+    const isCopy = await Promise.all(
+      nodes.map(async (node) => {
+        const isMet = this.#met.has(node);
+        // Before everybody was asked nobody is told more than was known at the start.
+        const told = isMet && this.#phase !== "asking" ? now : this.#opened;
+        const seen = await this.#ask(node, actorId, told);
+        if (seen === null) return false;
+        this.#met.add(node);
+        const sequence = told === now ? store.lastSequence() : told.sequence;
+        return seen.epochEnd > told.epochEnd || seen.sequence > sequence;
+      }),
+    );
+    if (store.actorId === actorId && isCopy.includes(true)) this.#renew();
   }
 
   #renew(): void {
@@ -150,13 +174,8 @@ export class CopyCheck implements Worker {
     return Array.from({ length: count }, () => members[this.#turn++ % members.length] as NodeId);
   }
 
-  async #ask(
-    node: NodeId,
-    actor: ActorId,
-    epochEnd: number,
-    sequence: number,
-  ): Promise<Seen | null> {
-    const fields: WireFields = [bytesFromByteString(actor), epochEnd, sequence];
+  async #ask(node: NodeId, actor: ActorId, told: Seen): Promise<Seen | null> {
+    const fields: WireFields = [bytesFromByteString(actor), told.epochEnd, told.sequence];
     try {
       const answer = await this.#r.channel.send(node, "actorSeen", fields, {
         timeoutMs: ASK_TIMEOUT_MS,

@@ -1,5 +1,6 @@
 /** A database that was rolled back or cloned is noticed by what its peers remember (reliability.md 3 A3.5). */
 import { describe, expect, test } from "bun:test";
+import { COPY_CHECK_PATIENCE_MS } from "../../src/core/limits.ts";
 import type { Replication } from "../../src/replication/context.ts";
 import { ActorsSeen, CopyCheck } from "../../src/replication/copy-check.ts";
 import { done, HintCluster } from "../support/hint-cluster.ts";
@@ -85,6 +86,9 @@ describe("a database that is no copy", () => {
     const process = started(c.node(0));
     expect(process.check.isPending).toBe(true);
     await process.step(c);
+    expect(process.check.isPending).toBe(true);
+    await c.clock.run(c.clock.monotonicMs() + COPY_CHECK_PATIENCE_MS);
+    await process.step(c);
     await process.step(c);
     expect(process.check.isPending).toBe(false);
   });
@@ -150,6 +154,33 @@ describe("a database that is a copy", () => {
       Object.assign(handlers, new ActorsSeen(store.meta).handlers());
     }
     const copy = started(node, earlier(node.store, { epochEnd }));
+    await copy.step(c);
+    expect(copy.copies).toBe(1);
+  });
+});
+
+describe("a peer that could not be asked at the start", () => {
+  test("tells it later, though what was merged meanwhile has hidden it", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    const sequence = node.store.lastSequence();
+    const { epochEnd } = node.store;
+    const lost = started(node);
+    await lost.step(c);
+    await lost.step(c);
+    for (let i = 0; i < 5; i++) await c.put(0, `k${i}`, "v");
+    for (let i = 0; i < 3; i++) await lost.step(c);
+    // As it was opened it is behind; by the time that somebody answers it has merged more than the lost one had.
+    const was = { sequence, epochEnd } as { sequence?: number; epochEnd?: number };
+    const copy = started(node, earlier(node.store, was));
+    delete was.sequence;
+    delete was.epochEnd;
+    c.drop = () => "refuse";
+    await copy.step(c);
+    await c.clock.run(c.clock.monotonicMs() + COPY_CHECK_PATIENCE_MS);
+    for (let i = 0; i < 3; i++) await copy.step(c);
+    expect([copy.check.isPending, copy.copies]).toEqual([false, 0]);
+    c.drop = () => "deliver";
     await copy.step(c);
     expect(copy.copies).toBe(1);
   });
