@@ -17,21 +17,27 @@ export interface MintedDot {
 }
 
 /**
- * The dot of a new write. Continues the counter only if `minted` names the present actor id and no context, the row's or
+ * The dot of a new write. Continues the counter only if `minted` names the present actor id and this start, and no context, the row's or
  * the client's, shows a higher (epoch, counter) of it; else takes a new epoch.
  */
 export function decideDot(args: {
   readonly actorId: ActorId;
   readonly minted: MintedDot | null;
+  /**
+   * The lowest epoch that this start of the database can give out. A counter of an earlier start is not gone on with: a machine
+   * that was set back to a snapshot has always started since, and all else in the row is as it was.
+   */
+  readonly firstEpoch: number;
   readonly localContext: Context;
   readonly incomingContext: Context;
   /** An epoch that this database has never given out. */
   readonly takeEpoch: () => number;
 }): Dot {
-  const { actorId, minted, localContext, incomingContext } = args;
+  const { actorId, minted, firstEpoch, localContext, incomingContext } = args;
   if (
     minted !== null &&
     minted.actor === actorId &&
+    minted.epoch >= firstEpoch &&
     minted.counter < COUNTER_MAX &&
     !showsAbove(localContext, actorId, minted) &&
     !showsAbove(incomingContext, actorId, minted)

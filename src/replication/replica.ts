@@ -96,6 +96,7 @@ export class Replica {
     if (standsFor === null && stored.state === "unknown") this.#beforeOverwrite(put.key);
     const dot = decideDot({
       actorId: this.#store.actorId,
+      firstEpoch: this.#store.firstEpoch,
       minted: replaced !== null && "minted" in replaced ? replaced.minted : null,
       localContext: local?.context ?? NO_CONTEXT,
       incomingContext: put.context?.entries ?? NO_CONTEXT,

@@ -13,6 +13,8 @@ const TWO_POW_32 = 2 ** 32;
  * (reliability.md 3 A3).
  */
 export class EpochLease {
+  /** Where this start begins: whatever was given out before is below it. */
+  readonly first: number;
   readonly #disk: Disk;
   #next: number;
   /** Exclusive; the lease of the open turn may be ahead of the durable one. */
@@ -23,6 +25,7 @@ export class EpochLease {
     this.#disk = disk;
     const stored = disk.getMeta(EPOCH_LEASE_META);
     this.#next = stored === undefined ? 1 : decode(stored);
+    this.first = this.#next;
     this.#end = this.#next;
     this.#durableEnd = this.#next;
   }

@@ -107,6 +107,8 @@ export interface RecordStore {
   readonly actorId: ActorId;
   /** Every epoch that this database has given out under its actor is below it. */
   readonly epochEnd: number;
+  /** Every epoch that this start of the database gives out is this one or above. */
+  readonly firstEpoch: number;
   /** This database was found to be a copy of another: from now on it mints under a new actor, in doubt. Durable when it returns. */
   renewActor(): void;
   read(key: Key): StoredRecord;

@@ -106,6 +106,10 @@ export class Store implements RecordStore {
     return this.#actorId;
   }
 
+  get firstEpoch(): number {
+    return this.#epochs.first;
+  }
+
   get epochEnd(): number {
     return this.#epochs.end;
   }

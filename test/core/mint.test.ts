@@ -12,6 +12,7 @@ function decide(changes: Partial<Parameters<typeof decideDot>[0]>) {
   return decideDot({
     actorId,
     minted,
+    firstEpoch: 3,
     localContext: [dotOf(1, 3, 7)],
     incomingContext: [],
     takeEpoch: () => 9,
@@ -28,6 +29,10 @@ describe("decideDot", () => {
   test("takes a new epoch for a key it has not minted, or has forgotten", () => {
     expect(decide({ minted: null })).toEqual(dotOf(1, 9, 1));
     expect(decide({ minted: null, localContext: [] })).toEqual(dotOf(1, 9, 1));
+  });
+
+  test("takes a new epoch when the row was minted by an earlier start: a snapshot may have been put back since", () => {
+    expect(decide({ firstEpoch: 4 })).toEqual(dotOf(1, 9, 1));
   });
 
   test("takes a new epoch when the row was minted under an earlier actor id", () => {

@@ -64,6 +64,7 @@ class Conversation {
     const dot = decideDot({
       actorId,
       minted: row.minted,
+      firstEpoch: 0,
       localContext: row.record.context,
       incomingContext: context ?? [],
       takeEpoch: () => ++row.epoch,

@@ -88,6 +88,7 @@ class World {
     const dot = decideDot({
       actorId: actorOf(node + 1),
       minted: row.minted,
+      firstEpoch: 0,
       localContext: row.record?.context ?? [],
       incomingContext: context ?? [],
       takeEpoch: () => ++row.epochs,

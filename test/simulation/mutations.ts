@@ -5,9 +5,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "no epochs: always the row's own counter + 1",
     file: "src/core/mint.ts",
-    find: "const { actorId, minted, localContext, incomingContext } = args;\n  if (",
+    find: "const { actorId, minted, firstEpoch, localContext, incomingContext } = args;\n  if (",
     replace:
-      "const { actorId, minted, localContext, incomingContext } = args;\n  const own = highestOf(localContext, actorId);\n  if (own !== undefined) return { actor: actorId, epoch: own?.epoch ?? 1, counter: (own?.counter ?? 0) + 1 };\n  if (",
+      "const { actorId, minted, firstEpoch, localContext, incomingContext } = args;\n  const own = highestOf(localContext, actorId);\n  if (own !== undefined) return { actor: actorId, epoch: own?.epoch ?? 1, counter: (own?.counter ?? 0) + 1 };\n  if (",
   },
   {
     name: "epochs are not leased ahead durably",

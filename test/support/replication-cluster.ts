@@ -94,6 +94,7 @@ function digestOfRow({ key, record }: Row): RowDigest {
 export class FakeStore implements RecordStore {
   actorId;
   epochEnd = 1;
+  readonly firstEpoch = 0;
   autoCommit = true;
   readonly unreadable = new Set<string>();
   readonly rows = new Map<string, Row>();
