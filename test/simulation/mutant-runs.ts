@@ -66,15 +66,17 @@ class TreeCopy {
 async function judge(tree: TreeCopy, mutation: Mutation, seedsMax: number): Promise<MutantVerdict> {
   return tree.with(mutation, async () => {
     const child = startChild(tree.main);
+    let seed = 1;
     try {
-      for (let seed = 1; seed <= seedsMax; seed++) {
+      for (; seed <= seedsMax; seed++) {
         const { violations } = await child.run(seed);
         const [first] = violations;
         if (first !== undefined) return { mutation, seeds: seed, checker: first.checker };
       }
       return { mutation, seeds: null, checker: "" };
     } catch (error) {
-      return { mutation, seeds: 1, checker: `process: ${String(error)}` };
+      // The process ended, or a loop of promise jobs kept it from ever ending the seed.
+      return { mutation, seeds: seed, checker: `the seed never ends: ${String(error)}` };
     } finally {
       child.end();
     }

@@ -21,16 +21,10 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
     replace: 'if (put.idempotencyKey === "-" && local !== null) {',
   },
   {
-    name: "epochs: what the client has seen of the coordinator is not looked at",
+    name: "counters of an earlier start are gone on with",
     file: "src/core/mint.ts",
-    find: "!showsAbove(incomingContext, actorId, minted)\n  ) {",
-    replace: "minted !== undefined\n  ) {",
-  },
-  {
-    name: "a replicated record never takes the right to count on",
-    file: "src/core/mint.ts",
-    find: "return showsAbove(incomingContext, actorId, minted) ? null : minted;",
-    replace: "return incomingContext === null ? null : minted;",
+    find: "minted.epoch >= firstEpoch &&",
+    replace: "minted.epoch >= 0 &&",
   },
   {
     name: "doubt does not survive a restart",

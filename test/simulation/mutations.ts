@@ -167,12 +167,6 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "indeterminate: false,",
   },
   {
-    name: "read repair sends nothing",
-    file: "src/replication/read-repair.ts",
-    find: "if (behind.length === 0) return;",
-    replace: "if (behind.length >= 0) return;",
-  },
-  {
     name: "a list asks one owner of each unit",
     file: "src/replication/gather-scans.ts",
     find: "missing += Math.max(0, Math.floor(homes.length / 2) + 1 - answering);",
