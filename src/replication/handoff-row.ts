@@ -35,7 +35,7 @@ export async function deliverHint(
   r: Replication,
   layout: ActiveLayout,
   hint: AsideRecord,
-  target: NodeId,
+  { target, wasServed }: { readonly target: NodeId; readonly wasServed: boolean },
 ): Promise<Delivery> {
   const route = routeOf(layout, hint.key);
   if (route === undefined) return NOT_WANTED;
@@ -43,13 +43,17 @@ export async function deliverHint(
   const needed = Math.min(decodeHintNote(hint.note).needed, homes.length);
   const round = new HintRound(r, layout, homes, hint);
   const rerouted = !homes.includes(target);
-  if (!rerouted && r.membership.liveness(target) !== "down") await round.give(target);
+  if (!rerouted && r.membership.liveness(target) !== "down") {
+    // It lacks what was kept for it; only what it has been brought before it is asked for first.
+    await (wasServed ? round.ensure(target) : round.give(target));
+  }
   const others = nearestFirst(r, layout, homes).filter(
     (home) => home !== target && r.membership.liveness(home) !== "down",
   );
   while (round.holders.size < needed && others.length > 0) {
     const asked = others.splice(0, needed - round.holders.size);
-    await Promise.all(asked.map((owner) => round.ensure(owner)));
+    const given = await Promise.all(asked.map((owner) => round.ensure(owner)));
+    for (const wasGiven of given) if (wasGiven) r.counters.hintsPushed++;
   }
   return {
     delivered: rerouted || round.holders.has(target),
@@ -77,13 +81,13 @@ class HintRound {
     this.#actors = new AckedActors(homes, r.actors.generationsOf(homes));
   }
 
-  /** Most owners have it from the put itself, so they are asked before they are sent it. */
-  async ensure(owner: NodeId): Promise<void> {
+  /** Asks before it sends: most owners have it from the put itself. True when the owner had to be given it, and has it now. */
+  async ensure(owner: NodeId): Promise<boolean> {
     const isHeld = owner === this.#r.self ? false : await this.#isHeldBy(owner);
     if (isHeld === true) this.holders.add(owner);
-    if (isHeld !== false) return;
+    if (isHeld !== false) return false;
     await this.give(owner);
-    if (this.holders.has(owner)) this.#r.counters.hintsPushed++;
+    return this.holders.has(owner);
   }
 
   async give(owner: NodeId): Promise<void> {

@@ -41,6 +41,8 @@ interface Shelf {
   /** Nothing is to be done before. */
   dueMs: number;
   wasThere: boolean;
+  /** A whole pass has gone by since its node came back: it has been brought everything once. */
+  wasServed: boolean;
   /** Something happened in this pass that makes the next one worth beginning soon. */
   hasMoved: boolean;
   /** Hints whose custody has ended, by key: their sequence then. They wait for their target alone. */
@@ -110,6 +112,7 @@ class Handoff {
       if (isThere && !shelf.wasThere) {
         shelf.cursor = null;
         shelf.dueMs = 0;
+        shelf.wasServed = false;
       }
       shelf.wasThere = isThere;
       if (shelf.dueMs <= nowMs && (found === null || shelf.dueMs < found[2].dueMs)) {
@@ -129,6 +132,7 @@ class Handoff {
         passBeganMs: 0,
         dueMs: 0,
         wasThere: false,
+        wasServed: false,
         hasMoved: false,
         ended: new Map(),
         unreadable: new Set(),
@@ -153,7 +157,7 @@ class Handoff {
     const waiting = hints.filter((hint) => !this.#onlyWaits(shelf, hint));
     return Promise.all(
       waiting.map(async (hint) => {
-        const delivery = await deliverHint(this.#r, layout, hint, shelf.target);
+        const delivery = await deliverHint(this.#r, layout, hint, shelf);
         return { hint, delivery };
       }),
     );
@@ -241,8 +245,11 @@ class Handoff {
     const passMs = nowMs - shelf.passBeganMs;
     const failed = verdicts.some(({ delivery }) => delivery.failed);
     shelf.hasMoved ||= failed;
+    if (shelf.cursor === null) shelf.wasServed = shelf.wasThere;
     if (shelf.cursor !== null) shelf.dueMs = nowMs + (failed ? RETRY_MS : 0);
     else if (shelf.hasMoved || this.#overBudget) shelf.dueMs = nowMs + RETRY_MS;
+    // What is left waits for other owners, who may come back any moment as well.
+    else if (shelf.wasThere) shelf.dueMs = nowMs + Math.max(RETRY_MS, passMs);
     else shelf.dueMs = nowMs + Math.max(PASS_PAUSE_MS, PASS_PAUSE_SHARE * passMs);
   }
 }

@@ -110,8 +110,11 @@ describe("a hint whose target comes back", () => {
     expect(held(a, id)).toEqual(["v"]);
     expect(world.hint(f, "k", a)).toBeDefined();
     expect(f.replication.counters.custodiesEnded).toBe(0);
+    // The target is brought it once, and asked from then on.
+    const writes = f.sent.filter(({ to, kind }) => to === a.id && kind === "write");
+    expect(writes).toHaveLength(2);
     world.comeBack(b);
-    await world.handOffFor(25_000);
+    await world.handOffFor(3_000);
     expect(world.hint(f, "k", a)).toBeUndefined();
     world.comeBack(c);
     await world.handOffFor(25_000);
