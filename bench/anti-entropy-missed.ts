@@ -32,6 +32,8 @@ export async function runMissed(missed: number): Promise<void> {
       `  ready after ${(readyMs / 1000).toFixed(1)} s, nothing differs any more after ${tookS.toFixed(1)} s (goal ${GOAL_S})`,
     );
     console.log(`  processor time of all three in that time: ${cpuS.toFixed(1)} s`);
+    for (const [i, server] of servers.entries())
+      console.log(`  node ${i + 1}: ${await figures(server)}`);
     await Promise.all(servers.map((server) => server.stop()));
     const rows = await Promise.all(
       ["eu", "us", "ap"].map((region) => rowsOf(`${workspace.path}/missed-${region}/gyre.db`)),
@@ -43,6 +45,15 @@ export async function runMissed(missed: number): Promise<void> {
     await Promise.all(servers.map((server) => server.stop()));
     workspace.remove();
   }
+}
+
+async function figures(server: Server): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${server.port}/metrics`);
+  const metrics = await response.text();
+  const names = ["rounds", "rounds_failed", "rows_sent", "rows_received", "sent_bytes"];
+  return names
+    .map((name) => `${name} ${new RegExp(`anti_entropy_${name}_total (\\d+)`).exec(metrics)?.[1]}`)
+    .join(", ");
 }
 
 function cpuMs(servers: readonly Server[]): number {

@@ -195,6 +195,8 @@ export const ANTI_ENTROPY_ANSWERS_MAX = 16;
 export const ANTI_ENTROPY_RANGE_ROWS_MAX = 65_536;
 /** Rows of the largest list that is compared row by row. Longer ones are first cut into sixteen. */
 export const ANTI_ENTROPY_LIST_ROWS_MAX = 64;
+/** Rows of a whole unit, or a group of its leaves, that are listed at once where most of it differs. */
+export const ANTI_ENTROPY_WHOLE_ROWS_MAX = 256;
 /** Records, or keys of missing ones, in one message of anti-entropy: some ms of work for its receiver. */
 export const ANTI_ENTROPY_ROWS_PER_MESSAGE = 256;
 /** Bytes of records in one message of anti-entropy; one record alone always fits. */

@@ -6,7 +6,7 @@ import type { MessageKind, WireFields } from "../cluster/peer-channel.ts";
 import { estimateWireBytes } from "../cluster/peer-codec.ts";
 import type { ActiveLayout } from "../core/active-layout.ts";
 import type { NodeId, PartitionId } from "../core/ids.ts";
-import { ANTI_ENTROPY_LIST_ROWS_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
+import { ANTI_ENTROPY_WHOLE_ROWS_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import { sleep } from "../env/worker.ts";
 import { DIGEST_BYTES, digestToBytes } from "../storage/row-digest.ts";
 import type { TreeShape } from "../storage/tree-shape.ts";
@@ -97,13 +97,20 @@ export class Round {
 
   async #repairUnits(policy: string, units: readonly number[]): Promise<void> {
     const { r, figures, busy } = this.#parts;
-    const first = await this.#differingLeaves(policy, await this.#differingGroups(policy, units));
-    if (first.size === 0) return;
+    const { whole, cut } = await this.#wholeOrCut(
+      policy,
+      await this.#differingGroups(policy, units),
+    );
+    const first = await this.#differingLeaves(policy, cut);
+    if (first.size === 0 && whole.length === 0) return;
     await this.#waitForWritesOnTheirWay();
     const groups = new Map<number, number[]>();
     for (const [partition, leaves] of first) groups.set(partition, [...leaves.keys()]);
     const second = await this.#differingLeaves(policy, groups);
     const ranges: PlaceRange[] = [];
+    for (const partition of (await this.#differingGroups(policy, whole)).keys()) {
+      ranges.push(this.#rangeOf(partition, 0, this.#shape.partitionBits));
+    }
     for (const [partition, leaves] of second) {
       const both: UnitLeaves = new Map();
       for (const [group, mask] of leaves) {
@@ -121,6 +128,26 @@ export class Round {
     } finally {
       busy.end();
     }
+  }
+
+  /**
+   * A unit with few rows, most of which differs, is compared as a whole: its leaves would be more bytes than its rows. That
+   * happens when a node was away, and never to what is merely on its way.
+   */
+  async #wholeOrCut(
+    policy: string,
+    groups: ReadonlyMap<number, readonly number[]>,
+  ): Promise<{ whole: readonly number[]; cut: ReadonlyMap<number, readonly number[]> }> {
+    const whole: number[] = [];
+    const cut = new Map<number, readonly number[]>();
+    for (const [partition, differing] of groups) {
+      const unit = this.#rangeOf(partition, 0, this.#shape.partitionBits);
+      const isWhole =
+        differing.length * 2 >= this.#shape.fanOut && (await this.#isShort(policy, unit));
+      if (isWhole) whole.push(partition);
+      else cut.set(partition, differing);
+    }
+    return { whole, cut };
   }
 
   async #waitForWritesOnTheirWay(): Promise<void> {
@@ -191,15 +218,10 @@ export class Round {
   }
 
   /**
-   * Neighbouring leaves with few rows in them are compared as one: of a unit, or a group, most of which differs, all rows
-   * are listed at once.
+   * Neighbouring leaves with few rows in them are compared as one: of a group, much of which differs, all rows are listed.
    */
   async #rangesOf(policy: string, partition: number, leaves: UnitLeaves): Promise<PlaceRange[]> {
     const { fanOut } = this.#shape;
-    let differing = 0;
-    for (const mask of leaves.values()) differing += bitsOf(mask).length;
-    const unit = this.#rangeOf(partition, 0, this.#shape.partitionBits);
-    if (differing >= fanOut && (await this.#isShort(policy, unit))) return [unit];
     const ranges: PlaceRange[] = [];
     for (const [group, mask] of leaves) {
       const found = bitsOf(mask);
@@ -222,7 +244,7 @@ export class Round {
 
   async #isShort(policy: string, range: PlaceRange): Promise<boolean> {
     const { r, trees } = this.#parts;
-    const limit = ANTI_ENTROPY_LIST_ROWS_MAX + 1;
+    const limit = ANTI_ENTROPY_WHOLE_ROWS_MAX + 1;
     const rows = await rowsOfRange(r, trees, policy, range, limit);
     return rows.length < limit;
   }

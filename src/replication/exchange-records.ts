@@ -11,8 +11,8 @@ import {
 import type { Ask, RoundParts } from "./round-parts.ts";
 import { routeOf } from "./route.ts";
 
-/** Messages on their way at once: hides the round trip between regions. */
-const MESSAGES_AT_ONCE = 4;
+/** Messages on their way at once, in each lane of a round: hides the round trip between regions. */
+const MESSAGES_AT_ONCE = 2;
 
 /**
  * Gets the peer's records of the keys in `pull` and merges them, then gives it this node's of those in `push`: full records

@@ -1,6 +1,6 @@
 /** The last steps of a round: rows of the ranges that differ are compared, and what differs is exchanged. */
 import type { Key } from "../core/key.ts";
-import { ANTI_ENTROPY_LIST_ROWS_MAX } from "../core/limits.ts";
+import { ANTI_ENTROPY_LIST_ROWS_MAX, ANTI_ENTROPY_WHOLE_ROWS_MAX } from "../core/limits.ts";
 import {
   decodeRowsAnswer,
   type ExchangeHead,
@@ -23,7 +23,7 @@ import {
 } from "./tree-ranges.ts";
 
 /** Ranges in one message. */
-const RANGES_PER_MESSAGE = 64;
+const RANGES_PER_MESSAGE = 16;
 /** Messages on their way at once, each with the exchange that follows: hides round trips and commits. */
 const MESSAGES_AT_ONCE = 4;
 
@@ -64,7 +64,10 @@ async function repairSome(
     const rows = await rowsOfRange(r, trees, policy, range);
     rowsPace.used(rows.length);
     rowsOf.push(rows);
-    items.push(itemOf(range, rows));
+    const isPart = range.bits >= (trees.shape?.leafPlaceBits ?? 0);
+    items.push(
+      itemOf(range, rows, isPart ? ANTI_ENTROPY_LIST_ROWS_MAX : ANTI_ENTROPY_WHOLE_ROWS_MAX),
+    );
   }
   const answer = await ask("treeRows", encodeRows(head, policy, items));
   const answered = decodeRowsAnswer(r.env.hasher, answer, items);
@@ -87,8 +90,8 @@ async function repairSome(
   return { rows: await exchangeRecords(parts, ask, head, pull, push), left };
 }
 
-function itemOf(range: PlaceRange, rows: readonly RangeRow[]): RowsItem {
-  const isShort = rows.length <= ANTI_ENTROPY_LIST_ROWS_MAX;
+function itemOf(range: PlaceRange, rows: readonly RangeRow[], listMax: number): RowsItem {
+  const isShort = rows.length <= listMax;
   if (isShort || range.bits + PART_BITS > PLACE_BITS) {
     return { ...range, kind: "rows", digests: shortDigests(rows.map((row) => row.digest)) };
   }

@@ -6,7 +6,7 @@ import { checkKeyText } from "../core/key-rules.ts";
 import { ANTI_ENTROPY_RANGE_ROWS_MAX, SCAN_SLICE_ROWS } from "../core/limits.ts";
 import { DiskFullError, type PlaceCursor } from "../env/disk.ts";
 import type { PlaceScanAnswer, RowName } from "../storage/record-store.ts";
-import { digestToBytes, type RowDigest } from "../storage/row-digest.ts";
+import type { RowDigest } from "../storage/row-digest.ts";
 import type { Trees } from "../storage/trees.ts";
 import { addDigests, ZERO_DIGEST } from "../storage/unit-tree.ts";
 import type { Replication } from "./context.ts";
@@ -121,8 +121,10 @@ export function partSums(range: PlaceRange, rows: readonly RangeRow[]): Uint8Arr
 
 export function shortDigests(digests: readonly RowDigest[]): Uint8Array {
   const bytes = new Uint8Array(digests.length * SHORT_BYTES);
-  digests.forEach((digest, i) => {
-    bytes.set(digestToBytes(digest).subarray(SHORT_BYTES), i * SHORT_BYTES);
+  const view = new DataView(bytes.buffer);
+  digests.forEach(({ w2, w3 }, i) => {
+    view.setInt32(i * SHORT_BYTES, w2);
+    view.setInt32(i * SHORT_BYTES + 4, w3);
   });
   return bytes;
 }
@@ -135,12 +137,9 @@ export function childSums(
   group: number | null,
 ): Uint8Array {
   const fanOut = trees.shape?.fanOut ?? 0;
-  const digests: RowDigest[] = [];
-  for (let child = 0; child < fanOut; child++) {
-    const from = group === null ? child * fanOut : group * fanOut + child;
-    digests.push(trees.sum(policy, partition, from, group === null ? from + fanOut : from + 1));
-  }
-  return shortDigests(digests);
+  return group === null
+    ? trees.lowSums(policy, partition, 0, fanOut, fanOut)
+    : trees.lowSums(policy, partition, group * fanOut, fanOut, 1);
 }
 
 /** A bit for each child whose digest differs, the lowest for the first. REQUIRES: both of the same length, 32 at most. */

@@ -3,7 +3,7 @@ import type { PlacedRow, RecordStore, RowWatcher } from "./record-store.ts";
 import type { RowDigest, RowDigester } from "./row-digest.ts";
 import { RangeScan, TableScan, type TreeScan } from "./tree-scan.ts";
 import { TreeShape } from "./tree-shape.ts";
-import { UnitTree, ZERO_DIGEST } from "./unit-tree.ts";
+import { LOW_BYTES, UnitTree, ZERO_DIGEST } from "./unit-tree.ts";
 
 /** What the floors above know of the ring, as far as trees need it. */
 export interface TreeWorld {
@@ -107,6 +107,18 @@ export class Trees implements RowWatcher {
   /** The sum of a range of the unit's leaves. REQUIRES isBuilt(partition). */
   sum(policy: string, partition: number, fromLeaf: number, toLeaf: number): RowDigest {
     return this.#units.get(policy)?.[partition]?.sum(fromLeaf, toLeaf) ?? ZERO_DIGEST;
+  }
+
+  /** See UnitTree.lowSums. REQUIRES isBuilt(partition). */
+  lowSums(
+    policy: string,
+    partition: number,
+    from: number,
+    count: number,
+    width: number,
+  ): Uint8Array {
+    const unit = this.#units.get(policy)?.[partition];
+    return unit?.lowSums(from, count, width) ?? new Uint8Array(count * LOW_BYTES);
   }
 
   digestOf(row: Extract<PlacedRow, { state: "record" }>): RowDigest {

@@ -1,4 +1,7 @@
+import { writeU32 } from "./row-bytes.ts";
 import type { RowDigest } from "./row-digest.ts";
+
+const TWO_POW_32 = 2 ** 32;
 
 /**
  * The sums of one unit: a leaf for each slice of its partition, which is the sum mod 2^128 of the digests of the rows in it,
@@ -43,6 +46,27 @@ export class UnitTree {
     return digestAt(sum, 0);
   }
 
+  /**
+   * The low halves (8 bytes each, big-endian) of the sums of `count` neighbouring ranges of leaves, each `width` wide: what is
+   * compared with another node, a million of them when much differs.
+   */
+  lowSums(from: number, count: number, width: number): Uint8Array {
+    const bytes = new Uint8Array(count * LOW_BYTES);
+    let at = (from + 1) * 4 - 1;
+    for (let child = 0; child < count; child++) {
+      let low = 0;
+      let high = 0;
+      for (let leaf = 0; leaf < width; leaf++, at += 4) {
+        low += (this.#words[at] as number) >>> 0;
+        high += (this.#words[at - 1] as number) >>> 0;
+      }
+      // Of at most 1,024 words each: exact.
+      writeU32(bytes, child * LOW_BYTES, high + Math.floor(low / TWO_POW_32));
+      writeU32(bytes, child * LOW_BYTES + 4, low);
+    }
+    return bytes;
+  }
+
   equals(other: UnitTree): boolean {
     for (let i = 0; i < this.#words.length; i++) {
       if (this.#words[i] !== other.#words[i]) return false;
@@ -55,6 +79,9 @@ export class UnitTree {
     return this.#words.every((word) => word === 0);
   }
 }
+
+/** Of the 16 bytes of a sum. */
+export const LOW_BYTES = 8;
 
 export const ZERO_DIGEST: RowDigest = { w0: 0, w1: 0, w2: 0, w3: 0 };
 
@@ -73,8 +100,6 @@ function digestAt(words: Int32Array, at: number): RowDigest {
     w3: words[at + 3] as number,
   };
 }
-
-const TWO_POW_32 = 2 ** 32;
 
 function addAt(words: Int32Array, at: number, digest: RowDigest): void {
   let sum = ((words[at + 3] as number) >>> 0) + (digest.w3 >>> 0);

@@ -138,6 +138,18 @@ describe("sums", () => {
         expect(asNumber(tree.sum(0, 16))).toBe(sum);
         const halves = addDigests(tree.sum(0, 5), tree.sum(5, 16));
         expect(asNumber(halves)).toBe(sum);
+        for (const [from, count, width] of [
+          [0, 16, 1],
+          [4, 3, 4],
+          [0, 1, 16],
+        ] as const) {
+          const wanted = Array.from({ length: count }, (_, i) => {
+            const child = from + i * width;
+            return text(tree.sum(child, child + width)).slice(16);
+          });
+          const low = Buffer.from(tree.lowSums(from, count, width)).toString("hex");
+          expect(low).toBe(wanted.join(""));
+        }
         for (const i of list.keys()) tree.subtract(i % 16, list[i] as RowDigest);
         expect(tree.isZero).toBe(true);
       }),
