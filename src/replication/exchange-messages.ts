@@ -17,6 +17,7 @@ import { parseNamespaceId } from "../core/ids.ts";
 import { type Key, makeKey, RING_PLACES } from "../core/key.ts";
 import { checkKeyText } from "../core/key-rules.ts";
 import { KEY_BYTES_MAX, PARTITIONS_MAX, POLICIES_MAX } from "../core/limits.ts";
+import { powerOfTwo } from "../core/power-of-two.ts";
 import { decodeRecord, encodeBody, encodeHead, valuesIntact } from "../core/record-codec.ts";
 import type { CausalRecord } from "../core/version.ts";
 import { DIGEST_BYTES } from "../storage/row-digest.ts";
@@ -177,7 +178,8 @@ export function decodeRows(fields: WireFields, bitsMin: number, rowsMax: number)
     const each = asFields(item, "range", 4);
     const from = readInt(each, 0, "from", 0, RING_PLACES - 1);
     const bits = readInt(each, 1, "bits", bitsMin, PLACE_BITS);
-    if (from % 2 ** (PLACE_BITS - bits) !== 0) throw badMessage("range: it begins within itself");
+    if (from % powerOfTwo(PLACE_BITS - bits) !== 0)
+      throw badMessage("range: it begins within itself");
     const kind = readBoolean(each, 2, "isList") ? "rows" : "sums";
     const digests = readBytes(each, 3, "digests", rowsMax * SHORT_BYTES);
     if (digests.length % SHORT_BYTES !== 0) throw badMessage("digests: a broken one");
@@ -219,7 +221,7 @@ export function decodeRowsAnswer(
     const item = asked[i] as RowsItem;
     const each = asFields(value, "range", 2);
     if (item.kind === "sums") {
-      return { kind: "sums", mask: readInt(each, 0, "mask", 0, 2 ** PARTS - 1) };
+      return { kind: "sums", mask: readInt(each, 0, "mask", 0, powerOfTwo(PARTS) - 1) };
     }
     const missing = unpackU16(readBytes(each, 0, "missing", item.digests.length));
     const extra = readKeys(hasher, readArray(each, 1, "extra", ITEMS_MAX * 2 * PARTS));

@@ -4,6 +4,7 @@ import { type NamespaceId, parseNamespaceId } from "../core/ids.ts";
 import { type Key, makeKey } from "../core/key.ts";
 import { checkKeyText } from "../core/key-rules.ts";
 import { ANTI_ENTROPY_RANGE_ROWS_MAX, SCAN_SLICE_ROWS } from "../core/limits.ts";
+import { powerOfTwo } from "../core/power-of-two.ts";
 import { DiskFullError, type PlaceCursor } from "../env/disk.ts";
 import type { PlaceScanAnswer, RowName } from "../storage/record-store.ts";
 import type { RowDigest } from "../storage/row-digest.ts";
@@ -50,7 +51,7 @@ export async function rowsOfRange(
   limit = ANTI_ENTROPY_RANGE_ROWS_MAX,
 ): Promise<RangeRow[]> {
   const rows: RangeRow[] = [];
-  const to = range.from + 2 ** (PLACE_BITS - range.bits);
+  const to = range.from + powerOfTwo(PLACE_BITS - range.bits);
   let after: PlaceCursor | null = null;
   for (;;) {
     const from: PlaceCursor | null = after;
@@ -101,12 +102,12 @@ export function keyOf(
 
 /** The part of the range that the place is in, 0 .. 15. */
 function partOf(range: PlaceRange, place: number): number {
-  return Math.floor((place - range.from) / 2 ** (PLACE_BITS - range.bits - PART_BITS));
+  return Math.floor((place - range.from) / powerOfTwo(PLACE_BITS - range.bits - PART_BITS));
 }
 
 export function rangePart(range: PlaceRange, part: number): PlaceRange {
   const bits = range.bits + PART_BITS;
-  return { from: range.from + part * 2 ** (PLACE_BITS - bits), bits };
+  return { from: range.from + part * powerOfTwo(PLACE_BITS - bits), bits };
 }
 
 /** SHORT_BYTES for each of the sixteen parts. */

@@ -1,6 +1,7 @@
 import type { Hash64 } from "../core/hasher.ts";
 import type { PartitionId } from "../core/ids.ts";
 import { RING_PLACES } from "../core/key.ts";
+import { powerOfTwo } from "../core/power-of-two.ts";
 
 /** 1,024 leaves of 16 bytes for each unit: with a million rows in 1,024 units a leaf holds one row. */
 const LEAF_BITS = 10;
@@ -24,8 +25,8 @@ export class TreeShape {
     this.partitions = partitions;
     this.partitionBits = 31 - Math.clz32(partitions);
     this.leafBits = this.partitionBits <= PARTITION_BITS_WIDE ? LEAF_BITS : LEAF_BITS_NARROW;
-    this.leaves = 2 ** this.leafBits;
-    this.fanOut = 2 ** (this.leafBits / 2);
+    this.leaves = powerOfTwo(this.leafBits);
+    this.fanOut = powerOfTwo(this.leafBits / 2);
   }
 
   partitionOf(hash: Hash64): PartitionId {
