@@ -183,7 +183,8 @@ class Page {
 
   /**
    * A row that cannot be trusted, or that is older than what the session has seen, must not decide whether a key is
-   * listed: the key gets a quorum read of its own.
+   * listed: the key gets a quorum read of its own. Of owners alone: a stand-in's hint may be older than what a majority has
+   * acknowledged.
    */
   async #askAlone(
     text: string,
@@ -195,7 +196,7 @@ class Page {
       key: makeKey(this.#r.env.hasher, namespace.id, text),
       namespace,
       consistency: { level: "quorum" },
-      sloppy: true,
+      sloppy: false,
       conflict,
       timeoutMs: Math.max(1, this.#deadlineMs - this.#r.env.clock.monotonicMs()),
       session,

@@ -3,7 +3,8 @@ import { decodeScanAnswer } from "../../src/replication/data-messages.ts";
 import type { ListOutcome, ListRequest } from "../../src/replication/requests.ts";
 import { scanLocal } from "../../src/replication/scan-local.ts";
 import { dotOf, siblingOf } from "../support/arbitraries.ts";
-import { ReplicationCluster } from "../support/replication-cluster.ts";
+import { done, HintCluster } from "../support/hint-cluster.ts";
+import { type FakeNode, ReplicationCluster } from "../support/replication-cluster.ts";
 
 async function list(cluster: ReplicationCluster, at: number, options: Partial<ListRequest> = {}) {
   const outcome: ListOutcome = await cluster.settle(
@@ -140,6 +141,27 @@ describe("list", () => {
       await cluster.put(0, name, "v", { consistency: { level: "all" } });
     cluster.node(0).store.unreadable.add(cluster.key("b").id);
     expect(await listAll(cluster, 1000)).toEqual(["a", "b", "c"]);
+  });
+
+  test("a stand-in's older hint does not speak for the owners: what a majority acknowledged is never left out", async () => {
+    const cluster = new HintCluster();
+    const { homes } = cluster.places("k");
+    const [a, b, c] = homes as [FakeNode, FakeNode, FakeNode];
+    cluster.leave(b);
+    done(await cluster.putAt(a, "k", "", { deleted: true, contentType: "" }));
+    await cluster.clock.run(cluster.clock.monotonicMs() + 100);
+    // Of the next one the stand-in hears nothing.
+    cluster.also = (_from, _to, kind) => (kind === "hint" ? "refuse" : "deliver");
+    done(await cluster.putAt(a, "k", "v"));
+    cluster.also = () => "deliver";
+    a.store.unreadable.add(cluster.key("k").id);
+    cluster.comeBack(b);
+    cluster.leave(c);
+    const page = await list(cluster, cluster.nodes.indexOf(b));
+    expect(page.status).toBe("quorum-not-reached");
+    cluster.comeBack(c);
+    const whole = await list(cluster, cluster.nodes.indexOf(b));
+    expect(whole.status === "ok" && whole.keys.map(({ name }) => name)).toEqual(["k"]);
   });
 
   // Found by the simulator (seed 58): the list was answered 500.
