@@ -84,6 +84,9 @@ export class Replica {
     const stored = this.#store.read(put.key);
     let local = stored.state === "record" ? stored.record : null;
     let { sequence } = stored;
+    // This commits. So before hints are read, which a commit that fails may take back, and before an epoch is taken, whose
+    // lease it would take back.
+    if (standsFor === null && stored.state === "unknown") this.#beforeOverwrite(put.key);
     const asides = this.#store.asides(put.key);
     if (asides.length > 0) ({ record: local, sequence } = withHints(local, sequence, asides));
     if (put.idempotencyKey !== "" && local !== null) {
@@ -92,8 +95,6 @@ export class Replica {
     }
     const hint = standsFor === null ? null : hintFor(asides, standsFor);
     const replaced = standsFor === null ? stored : hint;
-    // Before an epoch is taken: this commits, and a commit that fails would take back the lease of one taken before.
-    if (standsFor === null && stored.state === "unknown") this.#beforeOverwrite(put.key);
     const dot = decideDot({
       actorId: this.#store.actorId,
       firstEpoch: this.#store.firstEpoch,

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { encodeRead } from "../../src/replication/data-messages.ts";
 import { Doubt } from "../../src/replication/doubt.ts";
+import { hintShelf } from "../../src/replication/hint-rows.ts";
 import { recoveryWorker } from "../../src/replication/recovery.ts";
 import { Replica } from "../../src/replication/replica.ts";
 import type { GetFound, GetOutcome, PutDone, PutOutcome } from "../../src/replication/requests.ts";
+import { dotOf, siblingOf } from "../support/arbitraries.ts";
 import { ReplicationCluster } from "../support/replication-cluster.ts";
 
 function done(outcome: PutOutcome): PutDone {
@@ -432,6 +434,26 @@ describe("read repair", () => {
     });
     replica.coordinate({ ...cluster.putRequest("k", "v"), writeQuorum: 2 });
     expect(acts).toEqual(["mark", "epoch"]);
+  });
+
+  test("a hint that the mark's commit takes back is in no put", () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { store } = cluster.node(0);
+    const key = cluster.key("k");
+    const dot = dotOf(9, 1, 1);
+    const hinted = { context: [dot], siblings: [siblingOf(dot)] };
+    const shelf = hintShelf(cluster.node(1).id);
+    const sequence = store.setAside(shelf, key, hinted, null, new Uint8Array(0));
+    store.unreadable.add(key.id);
+    const replica = new Replica({
+      store,
+      clock: cluster.node(0).replication.clock,
+      hasher: cluster.node(0).replication.env.hasher,
+      beforeOverwrite: () => void store.dropAside([{ shelf, key, sequence }]),
+    });
+    const put = replica.coordinate({ ...cluster.putRequest("k", "v"), writeQuorum: 2 });
+    if (put.status !== "written") throw new Error(put.status);
+    expect(put.record).toEqual({ context: [put.sibling.dot], siblings: [put.sibling] });
   });
 
   test("doubt about a row outlives a restart", () => {
