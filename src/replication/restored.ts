@@ -16,7 +16,7 @@ import { decideRestored, type OwnerHeard } from "../core/restored.ts";
 import type { CausalRecord } from "../core/version.ts";
 import type { PlaceCursor } from "../env/disk.ts";
 import type { Worker } from "../env/worker.ts";
-import type { AsideRecord } from "../storage/record-store.ts";
+import type { AsideFound, AsideRecord } from "../storage/record-store.ts";
 import { QUARANTINE_SHELF, RESTORED_SHELF } from "../storage/shelves.ts";
 import type { Replication } from "./context.ts";
 import { hintFor, writeHint } from "./hint-rows.ts";
@@ -169,7 +169,10 @@ export class RestoredWorker implements Worker {
     if (decided.fate === "quarantine") {
       counters.quarantined++;
       env.logger.warn("restored-row-quarantined", { namespace: key.namespace, key: key.text });
-      return store.setAside(QUARANTINE_SHELF, key, row, null, new Uint8Array(0));
+      // With what is there from an earlier restore: nothing in quarantine is ever dropped.
+      const before = store.asides(key).find(isQuarantined)?.record;
+      const kept = before === undefined ? row : mergeRecords(before, row);
+      return store.setAside(QUARANTINE_SHELF, key, kept, null, new Uint8Array(0));
     }
     counters.restoredMerged++;
     if (homes.includes(self)) return replica.merge(key, decided.record).sequence;
@@ -181,6 +184,10 @@ export class RestoredWorker implements Worker {
     const nowMs = Math.floor(env.clock.wallMs());
     return writeHint(store, { key, target, record, minted: null, needed, before, nowMs });
   }
+}
+
+function isQuarantined(found: AsideFound): found is { readonly state: "record" } & AsideRecord {
+  return found.state === "record" && found.shelf === QUARANTINE_SHELF;
 }
 
 function othersOf(layout: ActiveLayout, key: Key, self: NodeId): readonly NodeId[] {

@@ -73,6 +73,25 @@ describe("a row of a restored backup", () => {
     expect(shelves(c, first)).toEqual([QUARANTINE_SHELF]);
   });
 
+  test("joins what an earlier restore put in the quarantine of its key", async () => {
+    const c = cluster();
+    const [first, second] = owners(c);
+    const { hash } = c.key("k");
+    const partition = (hash.hi >>> 28) as never;
+    second.reaping.horizons.raise({ policy: "default", partition, stamp: 2 ** 52 });
+    const [old, later] = [dotOf(8, 1, 1), dotOf(9, 1, 1)];
+    restore(c, first, { context: [old], siblings: [siblingOf(old, { stamp: 1 })] });
+    await c.pass(DECIDED_MS);
+    restore(c, first, { context: [later], siblings: [siblingOf(later, { stamp: 2 })] });
+    await c.pass(DECIDED_MS);
+    const [found, ...others] = first.node.store.asides(c.key("k"));
+    expect(others).toEqual([]);
+    expect(found?.shelf).toBe(QUARANTINE_SHELF);
+    const siblings = found?.state === "record" ? found.record.siblings : [];
+    expect(siblings.map(({ dot }) => dot)).toEqual([old, later]);
+    expect(first.node.replication.counters.quarantined).toBe(2);
+  });
+
   test("that is still alive elsewhere is merged, however old it is", async () => {
     const c = cluster();
     await c.put(0, "k", "old", ALL);
