@@ -222,13 +222,12 @@ export class ExchangeAnswers {
       }
     }
     try {
-      let last = 0;
-      for (const { key, record } of records) {
+      const sequences = records.map(({ key, record }) => {
         const { sequence, changed } = replica.merge(key, record);
         if (changed) this.#figures.rowsReceived++;
-        last = Math.max(last, sequence);
-      }
-      await store.whenDurable(last);
+        return sequence;
+      });
+      await store.whenAllDurable(sequences);
     } catch (error) {
       refuseDiskFull(error);
     }

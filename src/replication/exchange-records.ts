@@ -69,18 +69,18 @@ async function pullSome(
     const answer = await ask("treePull", encodePull(head, left));
     const records = decodePullAnswer(r.env.hasher, answer, left.length);
     rowsPace.used(records.length);
-    let last = 0;
+    const sequences: number[] = [];
     records.forEach((theirs, i) => {
       if (theirs === null) return;
       const key = left[i] as Key;
       const { sequence, changed } = r.replica.merge(key, theirs);
-      last = Math.max(last, sequence);
+      sequences.push(sequence);
       if (!changed) return;
       pulled++;
       const now = r.store.read(key);
       if (now.state === "record" && equalRecords(now.record, theirs)) settled.add(key.id);
     });
-    await r.store.whenDurable(last);
+    await r.store.whenAllDurable(sequences);
     left = left.slice(records.length);
   }
   figures.rowsReceived += pulled;

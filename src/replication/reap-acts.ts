@@ -13,15 +13,15 @@ export interface Reaping extends Judge {
 
 /**
  * Judges each item anew, raises the horizons, durably, and then forgets. One synchronous step, so nothing is merged into a row
- * between the look and the deletion. Says which were done, and the sequence that must be durable before that is said to
- * anybody. @throws DiskFullError
+ * between the look and the deletion. Says which were done, and the sequences that must be durable before that is said
+ * to anybody. @throws DiskFullError
  */
 export function reapHere(
   reaping: Reaping,
   layout: ActiveLayout,
   items: readonly ReapItem[],
   actors: ReadonlySet<ActorId>,
-): { readonly done: readonly boolean[]; readonly sequence: number } {
+): { readonly done: readonly boolean[]; readonly sequences: readonly number[] } {
   const agreed = items.map((item) => judge(reaping, layout, item) === "agreed");
   const { store, counters } = reaping.r;
   for (const [i, { key, stamp }] of items.entries()) {
@@ -30,7 +30,7 @@ export function reapHere(
     reaping.horizons.raise({ policy: route.policy, partition: route.partition, stamp });
   }
   const done = items.map(() => false);
-  let newest = 0;
+  const sequences: number[] = [];
   const rows: { readonly at: number; readonly key: ReapItem["key"]; readonly sequence: number }[] =
     [];
   for (const [at, { key, act }] of items.entries()) {
@@ -43,7 +43,7 @@ export function reapHere(
     const shorter = compacted(stored.record, actors);
     if (shorter === stored.record) continue;
     // What was minted stays: entries of this node's own actor are in use, and never go.
-    newest = Math.max(newest, store.write(key, shorter, stored.minted));
+    sequences.push(store.write(key, shorter, stored.minted));
     done[at] = true;
     counters.contextsCompacted++;
   }
@@ -54,5 +54,5 @@ export function reapHere(
       if (done[at]) counters.tombstonesReaped++;
     }
   }
-  return { done, sequence: newest };
+  return { done, sequences };
 }

@@ -59,11 +59,11 @@ function reapDo(
     throw new PeerError("refused", "expired", "The round is over");
   }
   return refusingWhenFull(() => {
-    const { done, sequence } = reapHere(reaping, layout, items, actors);
+    const { done, sequences } = reapHere(reaping, layout, items, actors);
     const answer = encodeDone(done);
     const { store } = reaping.r;
-    if (store.isDurable(sequence)) return answer;
-    return store.whenDurable(sequence).then(() => answer, refuseFull);
+    if (sequences.every((sequence) => store.isDurable(sequence))) return answer;
+    return store.whenAllDurable(sequences).then(() => answer, refuseFull);
   });
 }
 

@@ -61,7 +61,12 @@ export class Reaper implements Worker {
   readonly #reaping: Reaping;
   readonly #walkPauseMs: number;
   #cursor: PlaceCursor | null = null;
+  /** The walk has come to the end, and the next one waits until nothing of it is due any more. */
+  #isWalked = false;
+  /** At most those of one step, and of a round that was almost full. */
   #due: ReapItem[] = [];
+  /** Whose owners what is due was gathered for. */
+  #layout: ActiveLayout | null = null;
   #restUntilMs = 0;
   #postponed: ReaperStatus["postponed"] = null;
   #kept: Partial<Record<ReapAnswer, number>> = {};
@@ -90,15 +95,19 @@ export class Reaper implements Worker {
     if (layout?.member(r.self)?.role !== "storage") return this.#rest(this.#walkPauseMs);
     const away = membersOf(layout, r.self).find((node) => r.membership.liveness(node) === "down");
     if (away !== undefined) return this.#postpone(away, "down");
-    if (this.#cursor === null) await exchangeHorizons(this.#reaping, layout);
-    const isWalkOver = this.#walk(layout);
-    if (this.#due.length > 0 && (isWalkOver || this.#due.length >= REAP_KEYS_MAX)) {
+    if (this.#layout !== layout) this.#startAnew();
+    this.#layout = layout;
+    if (this.#cursor === null && !this.#isWalked) await exchangeHorizons(this.#reaping, layout);
+    // A step looks at more rows than a round takes: nothing is looked at while a round is full.
+    if (!this.#isWalked && this.#due.length < REAP_KEYS_MAX) this.#walk(layout);
+    if (this.#due.length > 0 && (this.#isWalked || this.#due.length >= REAP_KEYS_MAX)) {
       const items = this.#due.splice(0, REAP_KEYS_MAX);
       const blocker = await this.#round(layout, items);
       if (blocker !== null) return this.#postpone(blocker.by, blocker.reason);
       this.#postponed = null;
     }
-    if (!isWalkOver || this.#due.length > 0) return REAP_STEP_PAUSE_MS;
+    if (!this.#isWalked || this.#due.length > 0) return REAP_STEP_PAUSE_MS;
+    this.#isWalked = false;
     this.#keptBefore = this.#kept;
     this.#kept = {};
     return this.#rest(this.#walkPauseMs);
@@ -118,13 +127,19 @@ export class Reaper implements Worker {
       this.#postponed = { by, sinceMs: Math.floor(env.clock.wallMs()), reason };
     }
     // Whatever was due is found again: nothing is remembered for as long as a member may be away.
-    this.#due = [];
-    this.#cursor = null;
+    this.#startAnew();
     return this.#rest(Math.min(POSTPONED_PAUSE_MS, this.#walkPauseMs));
   }
 
-  /** Looks at some rows, gathers what is due. True when it has come to the end. */
-  #walk(layout: ActiveLayout): boolean {
+  #startAnew(): void {
+    this.#due = [];
+    this.#cursor = null;
+    this.#isWalked = false;
+    this.#kept = {};
+  }
+
+  /** Looks at some rows, gathers what is due. */
+  #walk(layout: ActiveLayout): void {
     const { rows, next } = this.#reaping.r.store.scanPlaces({
       from: 0,
       to: RING_PLACES,
@@ -137,7 +152,7 @@ export class Reaper implements Worker {
       if (item !== null) this.#due.push(item);
     }
     this.#cursor = next;
-    return next === null;
+    this.#isWalked = next === null;
   }
 
   #dueOf(layout: ActiveLayout, row: PlacedRow, actors: ReadonlySet<ActorId>): ReapItem | null {
@@ -185,7 +200,7 @@ export class Reaper implements Worker {
     items = items.filter((_, i) => elsewhere[i] === true);
     if (isVoid()) return null;
     // What is gone elsewhere and stays here comes back to the others by anti-entropy, and the next walk finds it again.
-    await r.store.whenDurable(reapHere(this.#reaping, layout, items, actors).sequence);
+    await r.store.whenAllDurable(reapHere(this.#reaping, layout, items, actors).sequences);
     return null;
   }
 

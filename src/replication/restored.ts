@@ -91,24 +91,27 @@ export class RestoredWorker implements Worker {
   async #decide(layout: ActiveLayout, rows: readonly AsideRecord[]): Promise<void> {
     const heard = await this.#ask(layout, rows);
     if (this.#r.membership.layout() !== layout) return;
-    const going: AsideRecord[] = [];
-    let sequence = 0;
+    const settled: { readonly row: AsideRecord; readonly sequence: number }[] = [];
     for (const row of rows) {
       const route = routeOf(layout, row.key);
       const answers = heard.get(row.key.id);
       // A namespace that is gone wants nothing back.
-      if (route === undefined) going.push(row);
+      if (route === undefined) settled.push({ row, sequence: 0 });
       else if (
         answers !== undefined &&
         answers.length === othersOf(layout, row.key, this.#r.self).length
       ) {
-        sequence = Math.max(sequence, this.#settle(route.homes, row, answers));
-        going.push(row);
+        settled.push({ row, sequence: this.#settle(route.homes, row, answers) });
       }
     }
     // First it is durable where it belongs now, then it goes from the shelf: a crash between the two decides it once more.
-    await this.#r.store.whenDurable(sequence);
-    if (going.length > 0) this.#r.store.dropAside(going);
+    // On a full disk some may be written and others not: each goes by its own write.
+    const { store } = this.#r;
+    await store.whenDurable(
+      settled.reduce((newest, { sequence }) => Math.max(newest, sequence), 0),
+    );
+    const going = settled.filter(({ sequence }) => store.isDurable(sequence));
+    if (going.length > 0) store.dropAside(going.map(({ row }) => row));
   }
 
   /** What every other owner says, by key; none of a key of which one was not heard. */

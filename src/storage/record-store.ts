@@ -133,6 +133,11 @@ export interface RecordStore {
    * nothing was stored and nothing had left the node. Never rejects otherwise: other failures end the process.
    */
   whenDurable(sequence: number): Promise<void>;
+  /**
+   * As whenDurable, of each of several writes. A large turn is committed in parts, of which an early one may fail and a later
+   * one not: the newest sequence does not speak for the others.
+   */
+  whenAllDurable(sequences: readonly number[]): Promise<void>;
   scan(request: ScanRequest): { readonly rows: readonly ScannedRow[]; readonly sequence: number };
   /** Heads in the order (place, namespace, key), which is that of the ring. @throws SqliteError as `scan` */
   scanPlaces(request: PlaceScanRequest): PlaceScanAnswer;

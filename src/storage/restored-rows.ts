@@ -40,21 +40,31 @@ export class RestoredRows {
     if (!this.#isRestoring) return;
     const rows = this.#disk.restored(limit);
     if (rows.length === 0) {
-      this.#turn.commitAlone(() => this.#disk.deleteMeta(RESTORED_META));
-      this.#isRestoring = false;
+      this.#finish();
       return;
     }
     for (const row of rows) {
       const found = this.#asides.found(row, null);
-      if (found.state === "record") this.#shelve(found);
-      else this.#logger.error("restored-row-unreadable", { shelf: row.shelf });
+      // Before the row is written to its shelf: that may end the transaction, and both must stand in the same one.
       this.#turn.begin();
       try {
         this.#disk.deleteRestored(row);
       } catch (error) {
         throw this.#turn.failed(error);
       }
+      if (found.state === "record") this.#shelve(found);
+      else this.#logger.error("restored-row-unreadable", { shelf: row.shelf });
     }
+  }
+
+  /** Unless the commit of the turn that was open fails and brings rows back. */
+  #finish(): void {
+    let areAllTaken = false;
+    this.#turn.commitAlone(() => {
+      areAllTaken = this.#disk.restored(1).length === 0;
+      if (areAllTaken) this.#disk.deleteMeta(RESTORED_META);
+    });
+    this.#isRestoring = !areAllTaken;
   }
 
   /** A key's row and its hints for others are one restored row: what the backup knew of the key. */

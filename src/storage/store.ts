@@ -19,8 +19,6 @@ import type {
   PlaceScanRequest,
   RecordStore,
   RowWatcher,
-  ScannedRow,
-  ScanRequest,
   StoredRecord,
 } from "./record-store.ts";
 import { RestoredRows } from "./restored-rows.ts";
@@ -288,19 +286,17 @@ export class Store implements RecordStore {
     return this.#turn.whenDurable(sequence);
   }
 
+  whenAllDurable: RecordStore["whenAllDurable"] = (all) => this.#turn.whenAllDurable(all);
+
   /** @throws SqliteError when pages of the range cannot be read. */
-  scan(request: ScanRequest): { readonly rows: readonly ScannedRow[]; readonly sequence: number } {
-    return this.#reader.scan(request);
-  }
+  scan: RecordStore["scan"] = (request) => this.#reader.scan(request);
 
   /** @throws SqliteError when pages of the range cannot be read. */
   scanPlaces(request: PlaceScanRequest): PlaceScanAnswer {
     return this.#reader.scanPlaces(request);
   }
 
-  scanHeads(request: ScanRequest): Pick<PlaceScanAnswer, "rows" | "sequence"> {
-    return this.#reader.scanHeads(request);
-  }
+  scanHeads: RecordStore["scanHeads"] = (request) => this.#reader.scanHeads(request);
 
   checkRow(key: Key): "sound" | "absent" | "unknown" | "healed" {
     const { state } = this.#reader.read(key);

@@ -107,6 +107,20 @@ export class Turn {
     return this.#waiters.promise;
   }
 
+  /**
+   * For several writes: a turn may take more than one transaction, so that an earlier one can be rolled back and a later one
+   * committed.
+   */
+  whenAllDurable(sequences: readonly number[]): Promise<void> {
+    let newest = 0;
+    for (const sequence of sequences) {
+      if (this.rollbacks > 0 && this.#rolledBack.has(sequence)) return this.whenDurable(sequence);
+      newest = Math.max(newest, sequence);
+    }
+    // Those that are neither durable nor rolled back are all of the open transaction, as the newest is then.
+    return this.whenDurable(newest);
+  }
+
   /** Runs `act` in a fully synced transaction of its own: a full disk then refuses either the turn or this, not both. */
   commitAlone(act: () => void): void {
     if (this.#open) this.#commit();

@@ -129,6 +129,36 @@ describe("a row of a restored backup", () => {
     expect(first.node.replication.counters.restoredMerged).toBe(1);
   });
 
+  test("whose write a full disk has undone stays on its shelf, whatever became of later ones", async () => {
+    const c = cluster(3);
+    const { node } = owners(c)[0];
+    const { store } = node;
+    const dot = dotOf(9, 1, 1);
+    const row = { context: [dot], siblings: [siblingOf(dot, { stamp: 2 ** 52 })] };
+    for (const text of ["k", "l"]) {
+      store.setAside(RESTORED_SHELF, c.key(text), row, null, NO_NOTE);
+    }
+    // The first write of a turn of two commits, of which the first fails.
+    let undone = -1;
+    const [write, isDurable] = [store.write.bind(store), store.isDurable.bind(store)];
+    store.write = (key, record, minted) => {
+      const sequence = write(key, record, minted);
+      if (undone < 0) {
+        undone = sequence;
+        store.rows.delete(key.id);
+      }
+      return sequence;
+    };
+    store.isDurable = (sequence) => sequence !== undone && isDurable(sequence);
+    await c.pass(2 * DECIDED_MS);
+    expect(undone).toBeGreaterThan(0);
+    for (const text of ["k", "l"]) {
+      const held = store.read(c.key(text));
+      expect(held.state === "record" ? held.record.context : held.state).toEqual([dot]);
+    }
+    expect(store.asideUsage().has(RESTORED_SHELF)).toBe(false);
+  });
+
   test("at a node that is no owner goes to the owners like a hint that nobody has had", async () => {
     const c = cluster();
     const [first] = owners(c);

@@ -97,6 +97,43 @@ for (const { name, make } of fixtures) {
       store.close();
     });
 
+    test("are not lost when the disk is full for a part of a turn", () => {
+      const sim = new SimDisk();
+      written(() => sim.open());
+      mark(sim.open());
+      const { store, clock } = storeOver(hasher, sim.open(), { maxTurnRecords: 1 });
+      // Each row goes with the transaction that ends when it comes to its shelf.
+      sim.fullCommits = 1;
+      store.shelveRestored(10);
+      clock.endTurn();
+      for (let i = 0; i < 6 && store.isRestoring; i++) {
+        store.shelveRestored(10);
+        clock.endTurn();
+      }
+      expect(store.isRestoring).toBe(false);
+      expect(keys.map((key) => store.asides(key).length)).toEqual([2, 1, 1]);
+      store.close();
+    });
+
+    test("are not all taken when the commit that took the last fails", () => {
+      const sim = new SimDisk();
+      written(() => sim.open());
+      mark(sim.open());
+      const { store, clock } = storeOver(hasher, sim.open());
+      store.shelveRestored(2);
+      clock.endTurn();
+      store.shelveRestored(10);
+      sim.fullCommits = 1;
+      store.shelveRestored(10);
+      expect(store.isRestoring).toBe(true);
+      store.shelveRestored(10);
+      clock.endTurn();
+      store.shelveRestored(10);
+      expect(store.isRestoring).toBe(false);
+      expect(keys.map((key) => store.asides(key).length)).toEqual([2, 1, 1]);
+      store.close();
+    });
+
     test("come to their shelf some at a time, a row and its hints as one, over a restart and beside new rows", () => {
       const { open } = fixture();
       written(open);

@@ -378,6 +378,21 @@ describe("the cache", () => {
   });
 });
 
+describe("writes of a large turn", () => {
+  test("are all durable only if no part of the turn was rolled back", async () => {
+    disk = new SimDisk();
+    bench = storeOver(hasher, disk.open(), { maxTurnRecords: 1 });
+    disk.fullCommits = 1;
+    const sequences = ["a", "b", "c"].map((key) => bench.write(key, "v"));
+    bench.clock.endTurn();
+    await bench.store.whenDurable(sequences[2] as number);
+    await expect(bench.store.whenAllDurable(sequences)).rejects.toThrow(DiskFullError);
+    await bench.store.whenAllDurable(sequences.slice(1));
+    await bench.store.whenAllDurable([]);
+    expect(bench.values("a")).toBe("absent");
+  });
+});
+
 describe("epochs and actor", () => {
   test("no epoch is given out twice, over any turns, full disks, closes and crashes", () => {
     const step = fc.constantFrom(

@@ -192,6 +192,10 @@ export class FakeStore implements RecordStore {
     });
   }
 
+  async whenAllDurable(sequences: readonly number[]): Promise<void> {
+    await Promise.all(sequences.map((sequence) => this.whenDurable(sequence)));
+  }
+
   scan(request: ScanRequest): ReturnType<RecordStore["scan"]> {
     const direction = request.reverse ? -1 : 1;
     const rows = [...this.rows.values()]
