@@ -34,6 +34,7 @@ import { ActorsSeen, CopyCheck } from "./replication/copy-check.ts";
 import { type Counters, newCounters } from "./replication/counters.ts";
 import { Doubt } from "./replication/doubt.ts";
 import { handoffWorker } from "./replication/handoff.ts";
+import { isHeldElsewhere } from "./replication/held-elsewhere.ts";
 import { hintUsage } from "./replication/hint-rows.ts";
 import { Hints, hintBudget } from "./replication/hints.ts";
 import { PeerService } from "./replication/peer-service.ts";
@@ -219,6 +220,7 @@ function assemble(options: NodeOptions, wakeful: Env): Parts {
     random: env.random,
     logger: env.logger,
     failStop: env.failStop,
+    isHeldElsewhere: () => isHeldElsewhere(cluster.layout(), data.nodeId),
     cacheBytes: config.cacheBytes,
     digestKey: keyring.active("row-digest").key,
   });

@@ -135,6 +135,8 @@ export interface Disk {
    * open transaction. Throws as `commit` does, but never DiskFullError.
    */
   maintain(): void;
+  /** Has the next start set this database aside, unread: its structure is broken. Nothing is answered from it afterwards. */
+  condemn(reason: string): void;
   /** Checkpoints and closes; after a clean close the next open finds `unclean` false. */
   close(): void;
 }

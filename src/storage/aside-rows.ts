@@ -6,6 +6,7 @@ import { decodeRecord, encodeBody, encodeHead, valuesIntact } from "../core/reco
 import type { CausalRecord } from "../core/version.ts";
 import type { AsideRow, Disk, Minted, PlaceCursor } from "../env/disk.ts";
 import type { Logger } from "../env/logger.ts";
+import type { BrokenPages } from "./broken-pages.ts";
 import type { RowChecksum } from "./checksum.ts";
 import type { AsideFound, RowName } from "./record-store.ts";
 import type { Turn } from "./turn.ts";
@@ -17,18 +18,21 @@ export class AsideRows {
   readonly #logger: Logger;
   readonly #checksum: RowChecksum;
   readonly #turn: Turn;
+  readonly #pages: BrokenPages;
   readonly #watchers: ((name: RowName) => void)[] = [];
 
   constructor(
     parts: { readonly disk: Disk; readonly hasher: Hasher; readonly logger: Logger },
     checksum: RowChecksum,
     turn: Turn,
+    pages: BrokenPages,
   ) {
     this.#disk = parts.disk;
     this.#hasher = parts.hasher;
     this.#logger = parts.logger;
     this.#checksum = checksum;
     this.#turn = turn;
+    this.#pages = pages;
   }
 
   /** As RecordStore.watchAsides. */
@@ -73,7 +77,7 @@ export class AsideRows {
     this.#turn.commitAlone(() => {
       dropped = rows.map(({ shelf, key, sequence }) => {
         const { namespace, bytes } = key;
-        const found = this.#disk.asides(namespace, bytes).find((row) => row.shelf === shelf);
+        const found = this.#rowsOf(namespace, bytes).find((row) => row.shelf === shelf);
         if (found?.sequence !== sequence) return false;
         this.#disk.deleteAside(shelf, namespace, bytes);
         this.#tell(key);
@@ -86,7 +90,7 @@ export class AsideRows {
   ofKey(key: Key): readonly AsideFound[] {
     // Nearly always nothing is aside: then no read of a key pays for the question.
     if (this.#disk.asideUsage().size === 0) return NOTHING;
-    return this.#disk.asides(key.namespace, key.bytes).map((row) => this.found(row, key));
+    return this.#rowsOf(key.namespace, key.bytes).map((row) => this.found(row, key));
   }
 
   scan(
@@ -94,13 +98,17 @@ export class AsideRows {
     after: PlaceCursor | null,
     limit: number,
   ): { readonly rows: readonly AsideFound[]; readonly next: PlaceCursor | null } {
-    const rows = this.#disk.scanAside(shelf, after, limit);
+    const rows = this.#pages.met(() => this.#disk.scanAside(shelf, after, limit));
     const last = rows.at(-1);
     const next =
       last === undefined || rows.length < limit
         ? null
         : { place: last.place, namespace: last.namespace, keyBytes: last.key };
     return { rows: rows.map((row) => this.found(row, null)), next };
+  }
+
+  #rowsOf(namespace: number, bytes: Uint8Array): AsideRow[] {
+    return this.#pages.met(() => this.#disk.asides(namespace, bytes));
   }
 
   /** A row as it was read: not to be trusted before it was looked at. */

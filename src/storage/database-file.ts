@@ -144,7 +144,7 @@ export class DatabaseFile {
         durability,
         expectData,
         onCommit: (sequence) => this.#highWater.write(sequence),
-        onCorruption: (error) => files.write(this.#condemned, utf8Encode(error.message)),
+        onCorruption: (reason) => files.write(this.#condemned, utf8Encode(reason)),
       });
     } catch (error) {
       if (isDamage(error)) return error.message;

@@ -5,6 +5,7 @@ import type { Disk, DiskRow, DiskRowHead } from "../env/disk.ts";
 import type { Env } from "../env/env.ts";
 import type { Logger } from "../env/logger.ts";
 import { SqliteError } from "../env/sqlite.ts";
+import type { BrokenPages } from "./broken-pages.ts";
 import type { RowChecksum } from "./checksum.ts";
 import type {
   PlacedRow,
@@ -49,6 +50,7 @@ export class RowReader {
   readonly #checksum: RowChecksum;
   readonly #logger: Logger;
   readonly #failStop: Env["failStop"];
+  readonly #pages: BrokenPages;
   readonly #damaged = new Set<string>();
 
   constructor(
@@ -59,12 +61,14 @@ export class RowReader {
       readonly failStop: Env["failStop"];
     },
     checksum: RowChecksum,
+    pages: BrokenPages,
   ) {
     this.#disk = options.disk;
     this.#hasher = options.hasher;
     this.#checksum = checksum;
     this.#logger = options.logger;
     this.#failStop = options.failStop;
+    this.#pages = pages;
   }
 
   read(key: Key): FoundRecord | typeof ABSENT | typeof UNKNOWN {
@@ -92,8 +96,8 @@ export class RowReader {
   /** @throws SqliteError when pages cannot be read: a list with a hole would look complete. */
   scan(request: ScanRequest): { readonly rows: readonly ScannedRow[]; readonly sequence: number } {
     let sequence = 0;
-    const rows = this.#disk.scan(request).map((row) => {
-      const scanned = this.#scanned(row);
+    const rows = this.#scanned(request).map((row) => {
+      const scanned = this.#trusted(row);
       if (scanned.state === "record" && row.sequence > sequence) sequence = row.sequence;
       return scanned;
     });
@@ -115,7 +119,7 @@ export class RowReader {
 
   /** @throws SqliteError when pages cannot be read. */
   scanPlaces(request: PlaceScanRequest): PlaceScanAnswer {
-    const { rows, sequence } = this.#placed(this.#disk.scanPlaces(request));
+    const { rows, sequence } = this.#placed(this.#pages.met(() => this.#disk.scanPlaces(request)));
     const last = rows.at(-1);
     const next =
       last === undefined || rows.length < request.limit
@@ -126,7 +130,7 @@ export class RowReader {
 
   /** @throws SqliteError when pages cannot be read. */
   scanHeads(request: ScanRequest): Pick<PlaceScanAnswer, "rows" | "sequence"> {
-    return this.#placed(this.#disk.scan(request));
+    return this.#placed(this.#scanned(request));
   }
 
   #placed(found: readonly DiskRowHead[]): Pick<PlaceScanAnswer, "rows" | "sequence"> {
@@ -167,7 +171,11 @@ export class RowReader {
     return UNKNOWN;
   }
 
-  #scanned(row: DiskRowHead): ScannedRow {
+  #scanned(request: ScanRequest): DiskRowHead[] {
+    return this.#pages.met(() => this.#disk.scan(request));
+  }
+
+  #trusted(row: DiskRowHead): ScannedRow {
     if (this.#checksum.matches(row)) {
       try {
         return { state: "record", keyBytes: row.key, record: decodeHead(row.head), head: row.head };

@@ -24,8 +24,8 @@ export interface SqliteDiskOptions {
   readonly expectData?: boolean;
   /** Told after each commit that has written rows, with its newest sequence. */
   readonly onCommit?: (sequence: number) => void;
-  /** Told when a write finds the file's structure broken; the error is thrown all the same. */
-  readonly onCorruption?: (error: SqliteError) => void;
+  /** Told when the file's structure is found broken: by a write, which throws all the same, or by `condemn`. */
+  readonly onCorruption?: (reason: string) => void;
 }
 
 /**
@@ -71,7 +71,7 @@ export class SqliteDisk implements Disk {
   readonly #database: SqliteDatabase;
   readonly #durability: Durability;
   readonly #onCommit: ((sequence: number) => void) | undefined;
-  readonly #onCorruption: ((error: SqliteError) => void) | undefined;
+  readonly #onCorruption: ((reason: string) => void) | undefined;
   readonly #statements: Statements;
   readonly #aside: SqliteAside;
   readonly #restored: RestoredTables;
@@ -313,6 +313,8 @@ export class SqliteDisk implements Disk {
     }
   }
 
+  condemn: Disk["condemn"] = (reason) => this.#onCorruption?.(reason);
+
   /**
    * A second call does nothing. In the middle of a transaction, which is undone, and on a full disk it closes without the
    * mark of a clean stop.
@@ -364,7 +366,7 @@ export class SqliteDisk implements Disk {
   #failedWrite(error: unknown): unknown {
     if (!(error instanceof SqliteError)) return error;
     if (error.kind === "full") return new DiskFullError(error.message, { cause: error });
-    if (error.kind === "corrupt" || error.kind === "not-a-database") this.#onCorruption?.(error);
+    if (error.kind === "corrupt" || error.kind === "not-a-database") this.condemn(error.message);
     return error;
   }
 }

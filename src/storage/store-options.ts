@@ -12,6 +12,8 @@ export interface StoreOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly failStop: Env["failStop"];
+  /** Every row of this node has another owner: a broken file may be given up. Without it, none may. */
+  readonly isHeldElsewhere?: () => boolean;
   /** Bytes of decoded records to keep in memory, by estimate. */
   readonly cacheBytes: number;
   /** What row digests are keyed with: the same on all nodes of a cluster, unknown to clients. */

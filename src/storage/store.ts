@@ -11,6 +11,7 @@ import type { MetaStore } from "../env/meta-store.ts";
 import type { Random } from "../env/random.ts";
 import { openActor, renewActor } from "./actor.ts";
 import { AsideRows } from "./aside-rows.ts";
+import { BrokenPages } from "./broken-pages.ts";
 import { RowChecksum } from "./checksum.ts";
 import { EpochLease } from "./epoch-lease.ts";
 import type {
@@ -72,7 +73,8 @@ export class Store implements RecordStore {
       maxEntrySize: Math.max(1, Math.floor(options.cacheBytes / CACHE_FRACTION_MAX)),
     });
     this.#checksum = new RowChecksum(options.hasher);
-    this.#reader = new RowReader(options, this.#checksum);
+    const pages = new BrokenPages(options);
+    this.#reader = new RowReader(options, this.#checksum, pages);
     this.#digester = new RowDigester(options.hasher, options.digestKey);
     this.#epochs = new EpochLease(options.disk);
     this.#turn = new Turn({
@@ -93,7 +95,7 @@ export class Store implements RecordStore {
         this.#changes.rolledBack();
       },
     });
-    this.#asides = new AsideRows(options, this.#checksum, this.#turn);
+    this.#asides = new AsideRows(options, this.#checksum, this.#turn, pages);
     this.#restored = new RestoredRows(options, this.#asides, this.#turn);
     this.meta = this.#makeMeta();
     this.#actorId = openActor(options.disk, this.#turn, options.random);

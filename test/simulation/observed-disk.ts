@@ -61,6 +61,7 @@ export function observedDisk(
     deleteMeta: (name) => disk.deleteMeta(name),
     metaNames: (prefix) => disk.metaNames(prefix),
     maintain: () => disk.maintain(),
+    condemn: (reason) => disk.condemn(reason),
     close: () => disk.close(),
   };
 }

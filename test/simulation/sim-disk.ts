@@ -281,6 +281,9 @@ export class SimDisk {
         return [...this.#meta.keys()].filter((name) => name.startsWith(prefix)).sort();
       },
       maintain: () => undefined,
+      condemn: () => {
+        throw new Error("Cannot condemn a simulated disk: it has no pages that break");
+      },
       close: () => {
         if (this.#handle !== handle) return;
         if (this.#undo !== null) throw new Error("Cannot close: a transaction is open");
