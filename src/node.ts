@@ -185,6 +185,7 @@ function appOf(
     service: coordinator,
     keyring,
     config,
+    confirmedWallMs: () => confirmedWallMs(cluster, env),
     counters: [
       nodeMetrics({ counters: replication.counters, store, client, clocks: cluster.clocks }),
       () => antiEntropyMetrics(repair.antiEntropy.figures, repair.trees),
@@ -302,6 +303,12 @@ function replicationOf(
     adoptRefusal: (detail) => cluster.adoptRefusal(detail),
     refreshLayout: (holder) => cluster.refreshLayout(holder),
   };
+}
+
+/** A node that is the whole cluster has nobody to agree with, and nobody to disagree with. */
+function confirmedWallMs(cluster: Cluster, { clock }: Env): number | null {
+  const isAlone = (cluster.layout()?.document.members.length ?? 0) <= 1;
+  return isAlone ? clock.wallMs() : cluster.clocks.confirmedWallMs();
 }
 
 function readiness(cluster: Cluster, self: NodeId): { ready: boolean; reason?: string } {

@@ -72,6 +72,13 @@ export class ClockWatch {
     return this.givesWay ? (this.offsetMs() ?? 0) : 0;
   }
 
+  /** The own wall clock while a peer's (of several: their median) stands close to it; null when nobody vouches for it. */
+  confirmedWallMs(): number | null {
+    const offsetMs = this.offsetMs();
+    if (offsetMs === null || Math.abs(offsetMs) > CLOCK_OFFSET_ALARM_MS) return null;
+    return this.#env.clock.wallMs();
+  }
+
   #judge(): void {
     const offsetMs = this.offsetMs();
     if (offsetMs === null) return;

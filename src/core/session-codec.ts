@@ -8,21 +8,29 @@ import { byteString } from "./bytes.ts";
 import { validateContext } from "./context.ts";
 import type { ActorId } from "./ids.ts";
 import { EPOCH_MAX, SESSION_ENTRIES_MAX, SESSION_LIFE_MS, STAMP_MAX } from "./limits.ts";
-import { NEW_SESSION, type Session, type SessionEntry, withoutOld } from "./session.ts";
+import {
+  NEW_SESSION,
+  type Session,
+  type SessionEntry,
+  type SessionTime,
+  withoutOld,
+} from "./session.ts";
 import type { Dot } from "./version.ts";
 
 const ACTOR_BYTES = 16;
 /** Time and stamp of the session, and the two counts. */
 const FRAME_BYTES_MAX = 8 + 8 + 2 + 1;
+/** Instead of the time of issue: how long the token rests will be told by nobody. */
+const TIME_UNKNOWN = 0;
 
-/** The bytes of as many entries, the most recently used first, as fit. REQUIRES: `nowMs` is a whole number. */
-export function encodeSession(session: Session, nowMs: number, bytesMax: number): Uint8Array {
+/** The bytes of as many entries, the most recently used first, as fit. */
+export function encodeSession(session: Session, time: SessionTime, bytesMax: number): Uint8Array {
   const actors = new Map<ActorId, number>();
   const entries: Uint8Array[] = [];
   let bytes = FRAME_BYTES_MAX;
   for (const entry of session.entries) {
     const known = actors.size;
-    const encoded = encodeEntry(entry, nowMs, actors);
+    const encoded = encodeEntry(entry, time.nowMs, actors);
     bytes += encoded.length + (actors.size - known) * ACTOR_BYTES;
     if (bytes > bytesMax) {
       for (const actor of [...actors.keys()].slice(known)) actors.delete(actor);
@@ -31,7 +39,7 @@ export function encodeSession(session: Session, nowMs: number, bytesMax: number)
     entries.push(encoded);
   }
   const writer = new ByteWriter(bytes);
-  writer.varint(nowMs);
+  writer.varint(time.confirmedMs ?? TIME_UNKNOWN);
   writer.varint(session.newestStamp);
   writer.varint(actors.size);
   for (const actor of actors.keys()) writer.byteString(actor);
@@ -45,8 +53,7 @@ function encodeEntry(entry: SessionEntry, nowMs: number, actors: Map<ActorId, nu
   const writer = new ByteWriter(24 + 16 * dots.length);
   writer.u32(hash.hi);
   writer.u32(hash.lo);
-  // Another node's clock may be ahead of this one's.
-  writer.varint(Math.max(0, nowMs - entry.usedAtMs));
+  writer.varint(nowMs - entry.usedAtMs);
   writer.varint(goneFromMs === null ? 0 : Math.ceil(goneFromMs) + 1);
   writer.varint(dots.length);
   for (const { actor, epoch, counter } of dots) {
@@ -60,9 +67,9 @@ function encodeEntry(entry: SessionEntry, nowMs: number, actors: Map<ActorId, nu
 }
 
 /** Without what is older than its life. @throws FormatError for bytes that are no session of this version. */
-export function decodeSession(bytes: Uint8Array, nowMs: number): Session {
+export function decodeSession(bytes: Uint8Array, { nowMs, confirmedMs }: SessionTime): Session {
   const reader = new ByteReader(bytes);
-  const issuedAtMs = reader.varint();
+  const restedMs = restOf(reader.varint(), confirmedMs);
   const newestStamp = reader.varint(STAMP_MAX);
   const actors: ActorId[] = [];
   for (let left = reader.varint(bytes.length / ACTOR_BYTES); left > 0; left--) {
@@ -70,21 +77,26 @@ export function decodeSession(bytes: Uint8Array, nowMs: number): Session {
   }
   const entries: SessionEntry[] = [];
   for (let left = reader.varint(SESSION_ENTRIES_MAX); left > 0; left--) {
-    entries.push(decodeEntry(reader, issuedAtMs, actors));
+    entries.push(decodeEntry(reader, nowMs - restedMs, actors));
   }
   reader.expectEnd();
-  const usedSinceMs = nowMs - SESSION_LIFE_MS;
-  if (issuedAtMs < usedSinceMs) return NEW_SESSION;
-  return withoutOld({ newestStamp, entries }, usedSinceMs);
+  if (restedMs > SESSION_LIFE_MS) return NEW_SESSION;
+  return withoutOld({ newestStamp, entries }, nowMs - SESSION_LIFE_MS);
+}
+
+/** Time counts only between two wall clocks that are vouched for: a wrong one must not end what a session was promised. */
+function restOf(issuedAtMs: number, confirmedMs: number | null): number {
+  if (issuedAtMs === TIME_UNKNOWN || confirmedMs === null) return 0;
+  return Math.max(0, confirmedMs - issuedAtMs);
 }
 
 function decodeEntry(
   reader: ByteReader,
-  issuedAtMs: number,
+  issuedMs: number,
   actors: readonly ActorId[],
 ): SessionEntry {
   const hash = { hi: reader.u32(), lo: reader.u32() };
-  const usedAtMs = issuedAtMs - reader.varint();
+  const usedAtMs = issuedMs - reader.varint();
   const gone = reader.varint();
   const dots: Dot[] = [];
   for (let left = reader.varint(reader.remaining); left > 0; left--) {

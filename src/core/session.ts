@@ -26,8 +26,16 @@ export interface Minimum {
 export interface SessionEntry extends Minimum {
   /** Of the namespace id and the key. */
   readonly hash: Hash64;
-  /** When the session last read or wrote the key, ms since 1970. */
+  /** When the session last read or wrote the key, in the monotonic time of the node that answers: negative when long ago. */
   readonly usedAtMs: number;
+}
+
+/** The time of one answer, in whole ms. */
+export interface SessionTime {
+  /** Monotonic. */
+  readonly nowMs: number;
+  /** Since 1970; null while nobody vouches for this node's wall clock: then a session does not age from here, or to here. */
+  readonly confirmedMs: number | null;
 }
 
 export interface Session {

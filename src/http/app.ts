@@ -45,7 +45,7 @@ interface Bindings {
 export function createApp(deps: HttpDeps): HttpApp {
   const parts: HttpParts = {
     deps,
-    tokens: new Tokens(deps.env, deps.keyring),
+    tokens: new Tokens(deps.env, deps.keyring, deps.confirmedWallMs),
     representations: new Representations(deps.env.hasher),
     counters: new HttpCounters(),
   };

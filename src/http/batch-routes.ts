@@ -128,7 +128,7 @@ class BatchRun {
     if (found.status !== "ok") throw problemOfFailure(found, view.entry.name);
     const json = this.#foundJson(key, found);
     if (this.session !== null) {
-      this.session = sessionAfterRead(this.session, parts.deps, key, found);
+      this.session = sessionAfterRead(this.session, parts.tokens.sessionNowMs(), key, found);
     }
     return json;
   }
@@ -181,7 +181,7 @@ class BatchRun {
     const done = await parts.deps.service.put(request);
     if (done.status !== "ok") throw problemOfFailure(done, view.entry.name);
     if (this.session !== null) {
-      this.session = sessionAfterWrite(this.session, parts.deps, request, done);
+      this.session = sessionAfterWrite(this.session, parts.tokens.sessionNowMs(), request, done);
     }
     return {
       status: 204,

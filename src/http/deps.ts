@@ -35,6 +35,8 @@ export interface HttpDeps {
   readonly service: KeyValueService;
   readonly keyring: TokenKeys;
   readonly config: HttpConfig;
+  /** This node's wall clock, null while it is not known to be near those of others. */
+  readonly confirmedWallMs: () => number | null;
   readonly nodeInfo: () => NodeInfo;
   readonly ready: () => { readonly ready: boolean; readonly reason?: string };
   readonly counters: readonly MetricSource[];

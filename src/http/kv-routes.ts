@@ -122,7 +122,7 @@ export class KvRoutes {
   #shown(call: Call, target: KeyTarget, session: Session | null, outcome: GetOutcome): Response {
     const response = this.#got(call, target, outcome);
     if (session === null || outcome.status !== "ok") return response;
-    const seen = sessionAfterRead(session, call, target.key, outcome);
+    const seen = sessionAfterRead(session, this.#tokens.sessionNowMs(), target.key, outcome);
     return giveSession(response, this.#tokens, seen);
   }
 
@@ -257,7 +257,7 @@ export class KvRoutes {
     }
     const response = this.#stored(call, target, request.deleted, outcome);
     if (session === null) return response;
-    const after = sessionAfterWrite(session, call, request, outcome);
+    const after = sessionAfterWrite(session, this.#tokens.sessionNowMs(), request, outcome);
     return giveSession(response, this.#tokens, after);
   }
 

@@ -19,23 +19,23 @@ export function readSession(tokens: Tokens, call: Call): Session | null {
 /** What the session has seen once it has this answer. */
 export function sessionAfterRead(
   session: Session,
-  call: Pick<Call, "env">,
+  nowMs: number,
   key: Key,
   found: GetFound,
 ): Session {
-  return afterRead(session, key.hash, found.record, Math.floor(call.env.clock.wallMs()));
+  return afterRead(session, key.hash, found.record, nowMs);
 }
 
 export function sessionAfterWrite(
   session: Session,
-  call: Pick<Call, "env">,
+  nowMs: number,
   request: PutRequest,
   done: PutDone,
 ): Session {
   const { key, deleted, expiresAtMs } = request;
   const context = done.context?.entries ?? null;
   const written = { dot: done.dot, stamp: done.stamp, deleted, expiresAtMs, context };
-  return afterWrite(session, key.hash, written, Math.floor(call.env.clock.wallMs()));
+  return afterWrite(session, key.hash, written, nowMs);
 }
 
 /** Only answers that reached what they were asked for carry it: after any other the session goes on from its last token. */

@@ -24,7 +24,7 @@ import type { ActorId, NamespaceId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
 import { SESSION_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_ENTRIES_MAX } from "../core/limits.ts";
 import { newestStamp } from "../core/record.ts";
-import type { Session } from "../core/session.ts";
+import type { Session, SessionTime } from "../core/session.ts";
 import { decodeSession, encodeSession } from "../core/session-codec.ts";
 import type { CausalRecord, Context, Dot, Stamp } from "../core/version.ts";
 import type { Env } from "../env/env.ts";
@@ -63,6 +63,7 @@ const CURSOR_LIFE_MS = 3_600_000;
 export class Tokens {
   readonly #env: Env;
   readonly #keys: TokenKeys;
+  readonly #confirmedWallMs: () => number | null;
   /** Records are immutable and hot ones live long: their token is made once. */
   readonly #ofRecord = new WeakMap<
     CausalRecord,
@@ -71,9 +72,10 @@ export class Tokens {
 
   readonly #heads = new WeakMap<NamedKey, Uint8Array>();
 
-  constructor(env: Env, keys: TokenKeys) {
+  constructor(env: Env, keys: TokenKeys, confirmedWallMs: () => number | null) {
     this.#env = env;
     this.#keys = keys;
+    this.#confirmedWallMs = confirmedWallMs;
   }
 
   /** The context of a record as read, and the newest stamp in it. */
@@ -138,21 +140,33 @@ export class Tokens {
   }
 
   ofSession(session: Session): string {
-    const nowMs = Math.floor(this.#env.clock.wallMs());
     const bytesMax = SESSION_BYTES_MAX - HEAD_BYTES - MAC_BYTES;
-    return this.#seal("session", NO_BINDING, encodeSession(session, nowMs, bytesMax));
+    return this.#seal("session", NO_BINDING, encodeSession(session, this.#sessionTime(), bytesMax));
   }
 
   /** @throws HttpProblem 400 invalid_session unless this cluster issued it. One of another day is as good as new. */
   readSession(token: string): Session {
     const payload = this.#open("session", NO_BINDING, token);
-    const nowMs = Math.floor(this.#env.clock.wallMs());
-    const session = payload === null ? null : orNull(() => decodeSession(payload, nowMs));
+    const time = this.#sessionTime();
+    const session = payload === null ? null : orNull(() => decodeSession(payload, time));
     if (session !== null) return session;
     throw new HttpProblem(
       "invalid_session",
       "Cannot read Gyre-Session: take it unchanged from the session's last answer, or begin a session with the word new",
     );
+  }
+
+  /** By which the sessions of a request are stamped. */
+  sessionNowMs(): number {
+    return Math.floor(this.#env.clock.monotonicMs());
+  }
+
+  #sessionTime(): SessionTime {
+    const confirmedMs = this.#confirmedWallMs();
+    return {
+      nowMs: this.sessionNowMs(),
+      confirmedMs: confirmedMs === null ? null : Math.floor(confirmedMs),
+    };
   }
 
   #seal(purpose: KeyPurpose, binding: Uint8Array, payload: Uint8Array): string {

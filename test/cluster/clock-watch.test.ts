@@ -108,3 +108,26 @@ describe("the clock-offset alarm", () => {
     expect(node.watch.correctionMs()).toBe(0);
   });
 });
+
+describe("a wall clock that peers confirm", () => {
+  test("is the own one while it stands near their median, and none without them or from the moment it jumps", () => {
+    const node = new Watched();
+    expect(node.watch.confirmedWallMs()).toBeNull();
+    node.answer(A, 4_000);
+    expect(node.watch.confirmedWallMs()).toBe(node.wallMs);
+    node.answer(B, 10);
+    node.answer(C, -33 * HOUR_MS);
+    expect(node.watch.confirmedWallMs()).toBe(node.wallMs);
+    node.wallMs += 33 * HOUR_MS;
+    expect(node.watch.confirmedWallMs()).toBeNull();
+    node.wallMs -= 66 * HOUR_MS;
+    expect(node.watch.confirmedWallMs()).toBeNull();
+  });
+
+  test("is no clock that stands where no peer's does, between two that disagree", () => {
+    const node = new Watched();
+    node.answer(A, 20 * HOUR_MS);
+    node.answer(B, -30 * HOUR_MS);
+    expect(node.watch.confirmedWallMs()).toBeNull();
+  });
+});

@@ -18,7 +18,7 @@ const OLD = new Uint8Array(32).fill(1);
 const NEW = new Uint8Array(32).fill(2);
 const { env, advance } = await createHttpWorld();
 const tokensWith = (...secrets: Uint8Array[]) =>
-  new Tokens(env, new Keyring(systemCrypto, secrets));
+  new Tokens(env, new Keyring(systemCrypto, secrets), () => env.clock.wallMs());
 const tokens = tokensWith(NEW);
 const keyOf = (text: string, namespace = 1) =>
   makeKey(env.hasher, parseNamespaceId(namespace), text);
@@ -107,7 +107,7 @@ describe("a context token", () => {
 describe("a session", () => {
   const hash = { hi: 0x01020304, lo: 0x05060708 };
   const seen = siblingOf(dotOf(1, 0, 7), { stamp: 5 });
-  const now = () => env.clock.wallMs();
+  const now = () => tokens.sessionNowMs();
   const session = () => afterWrite(NEW_SESSION, hash, { ...seen, context: null }, now());
 
   test("has the bytes of the worked example in docs/api.md", () => {

@@ -1,11 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SESSION_BYTES_MAX, SESSION_ENTRIES_MAX, SESSION_LIFE_MS } from "../../src/core/limits.ts";
-import { NEW_SESSION, type Session, type SessionEntry } from "../../src/core/session.ts";
+import {
+  NEW_SESSION,
+  type Session,
+  type SessionEntry,
+  type SessionTime,
+} from "../../src/core/session.ts";
 import { decodeSession, encodeSession } from "../../src/core/session-codec.ts";
 import { arbitraryContext, dotOf } from "../support/arbitraries.ts";
 
 const NOW = 1_767_225_600_000;
+const HOUR_MS = 3_600_000;
+const at = (ms: number): SessionTime => ({ nowMs: ms, confirmedMs: ms });
 
 const arbitraryEntry: fc.Arbitrary<SessionEntry> = fc.record({
   hash: fc.record({ hi: fc.nat(2 ** 32 - 1), lo: fc.nat(2 ** 32 - 1) }),
@@ -23,8 +30,8 @@ describe("the bytes of a session", () => {
   test("come back as the session they were made of", () => {
     fc.assert(
       fc.property(arbitrarySession, (session) => {
-        const bytes = encodeSession(session, NOW, 1_000_000);
-        expect(decodeSession(bytes, NOW)).toEqual(session);
+        const bytes = encodeSession(session, at(NOW), 1_000_000);
+        expect(decodeSession(bytes, at(NOW))).toEqual(session);
       }),
       { numRuns: 300 },
     );
@@ -33,9 +40,9 @@ describe("the bytes of a session", () => {
   test("never exceed what they may take, and lack only the least recently used keys", () => {
     fc.assert(
       fc.property(arbitrarySession, fc.integer({ min: 19, max: 2_000 }), (session, bytesMax) => {
-        const bytes = encodeSession(session, NOW, bytesMax);
+        const bytes = encodeSession(session, at(NOW), bytesMax);
         expect(bytes.length).toBeLessThanOrEqual(bytesMax);
-        const { entries } = decodeSession(bytes, NOW);
+        const { entries } = decodeSession(bytes, at(NOW));
         expect(entries).toEqual(session.entries.slice(0, entries.length));
       }),
       { numRuns: 300 },
@@ -47,17 +54,17 @@ describe("the bytes of a session", () => {
     const entries = Array.from({ length: SESSION_ENTRIES_MAX }, (_, lo) => ({
       ...{ hash: { hi: 7, lo }, usedAtMs: NOW, dots, goneFromMs: null },
     }));
-    const bytes = encodeSession({ newestStamp: NOW * 1000, entries }, NOW, SESSION_BYTES_MAX);
+    const bytes = encodeSession({ newestStamp: NOW * 1000, entries }, at(NOW), SESSION_BYTES_MAX);
     expect(bytes.length).toBeLessThan(SESSION_BYTES_MAX / 2);
-    expect(decodeSession(bytes, NOW).entries).toHaveLength(SESSION_ENTRIES_MAX);
+    expect(decodeSession(bytes, at(NOW)).entries).toHaveLength(SESSION_ENTRIES_MAX);
   });
 
   test("that were cut short or have more behind them are refused, and never read past their end", () => {
     fc.assert(
-      fc.property(arbitrarySession, fc.nat(), (session, at) => {
-        const bytes = encodeSession(session, NOW, 1_000_000);
-        expect(() => decodeSession(bytes.slice(0, at % bytes.length), NOW)).toThrow();
-        expect(() => decodeSession(Uint8Array.of(...bytes, 0), NOW)).toThrow();
+      fc.property(arbitrarySession, fc.nat(), (session, end) => {
+        const bytes = encodeSession(session, at(NOW), 1_000_000);
+        expect(() => decodeSession(bytes.slice(0, end % bytes.length), at(NOW))).toThrow();
+        expect(() => decodeSession(Uint8Array.of(...bytes, 0), at(NOW))).toThrow();
       }),
       { numRuns: 100 },
     );
@@ -68,7 +75,7 @@ describe("the bytes of a session", () => {
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         let session: Session | null = null;
         try {
-          session = decodeSession(bytes, NOW);
+          session = decodeSession(bytes, at(NOW));
         } catch (error) {
           expect((error as Error).name).toBe("FormatError");
         }
@@ -86,24 +93,49 @@ describe("the age of a session", () => {
     let session: Session = { newestStamp: 5, entries: [{ ...entry, usedAtMs: NOW }] };
     for (let passedMs = 0; passedMs <= SESSION_LIFE_MS; passedMs += 250) {
       const nowMs = NOW + passedMs;
-      session = decodeSession(encodeSession(session, nowMs, SESSION_BYTES_MAX), nowMs);
+      session = decodeSession(encodeSession(session, at(nowMs), SESSION_BYTES_MAX), at(nowMs));
       expect(session.entries).toHaveLength(1);
     }
     const laterMs = NOW + SESSION_LIFE_MS + 1;
-    const renewed = decodeSession(encodeSession(session, laterMs, SESSION_BYTES_MAX), laterMs);
+    const renewed = decodeSession(
+      encodeSession(session, at(laterMs), SESSION_BYTES_MAX),
+      at(laterMs),
+    );
     expect(renewed).toEqual({ newestStamp: 5, entries: [] });
   });
 
   test("is over for all of it an hour after its last answer", () => {
     const session: Session = { newestStamp: 5, entries: [{ ...entry, usedAtMs: NOW }] };
-    const bytes = encodeSession(session, NOW, SESSION_BYTES_MAX);
-    expect(decodeSession(bytes, NOW + SESSION_LIFE_MS)).toEqual(session);
-    expect(decodeSession(bytes, NOW + SESSION_LIFE_MS + 1)).toEqual(NEW_SESSION);
+    const bytes = encodeSession(session, at(NOW), SESSION_BYTES_MAX);
+    expect(decodeSession(bytes, at(NOW + SESSION_LIFE_MS))).toEqual(session);
+    expect(decodeSession(bytes, at(NOW + SESSION_LIFE_MS + 1))).toEqual(NEW_SESSION);
   });
 
   test("is none when the clock that issued it was ahead", () => {
     const session: Session = { newestStamp: 5, entries: [{ ...entry, usedAtMs: NOW }] };
-    const bytes = encodeSession(session, NOW - 60_000, SESSION_BYTES_MAX);
-    expect(decodeSession(bytes, NOW).entries).toEqual([{ ...entry, usedAtMs: NOW - 60_000 }]);
+    const bytes = encodeSession(session, at(NOW), SESSION_BYTES_MAX);
+    const behind = { nowMs: NOW, confirmedMs: NOW - 60_000 };
+    expect(decodeSession(bytes, behind)).toEqual(session);
+  });
+
+  test("does not run from or to a clock that nobody vouches for, and runs by the node's own monotonic time", () => {
+    const nowMs = 500;
+    const unknown = { nowMs, confirmedMs: null };
+    const session: Session = { newestStamp: 5, entries: [{ ...entry, usedAtMs: nowMs - 60_000 }] };
+    const far = { nowMs, confirmedMs: NOW + 33 * HOUR_MS };
+    const times = [
+      [unknown, far],
+      [far, unknown],
+      [unknown, unknown],
+      [far, { nowMs, confirmedMs: NOW }],
+    ] as const;
+    for (const [issued, read] of times) {
+      const bytes = encodeSession(session, issued, SESSION_BYTES_MAX);
+      expect(decodeSession(bytes, read)).toEqual(session);
+    }
+    const bytes = encodeSession(session, { nowMs, confirmedMs: NOW }, SESSION_BYTES_MAX);
+    const rested = decodeSession(bytes, { nowMs: 70, confirmedMs: NOW + 1_000 });
+    expect(rested.entries[0]?.usedAtMs).toBe(70 - 61_000);
+    expect(decodeSession(bytes, far)).toEqual(NEW_SESSION);
   });
 });

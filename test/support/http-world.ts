@@ -141,6 +141,7 @@ export async function createHttpWorld(options: WorldOptions = {}): Promise<HttpW
       requestTimeoutMs: 5000,
       durability: options.durability ?? "power",
     },
+    confirmedWallMs: () => env.clock.wallMs(),
     nodeInfo: () => ({
       version: "9.9.9",
       runtime: "test 1",

@@ -31,7 +31,7 @@ export class Desk {
     this.random = world.fork();
     this.calls = new Calls(world);
     const env = { crypto: simCrypto, clock: world.clock } as Partial<Env> as Env;
-    this.#tokens = new Tokens(env, new Keyring(simCrypto, [SECRET]));
+    this.#tokens = new Tokens(env, new Keyring(simCrypto, [SECRET]), () => null);
     const { clients, sessions } = world.options.workload;
     for (let i = 0; i < clients; i++) {
       this.clients.push(new Client(sessions && this.random.chance(SESSION_SHARE)));

@@ -9,12 +9,6 @@ import type { Terms } from "../terms.ts";
 import { Client, type Session } from "./client.ts";
 import type { Desk } from "./desk.ts";
 
-/**
- * A session ages by the clocks of the nodes that answer: where these are off by more than half of its hour, it may end at any
- * moment, and promises nothing.
- */
-const SESSION_CLOCK_MS = 1_800_000;
-
 const NOBODY = new Client(false);
 
 export interface ReadCall {
@@ -66,10 +60,7 @@ export function readDone(
   judgeRead(ledger, desk.report, op, key, answer);
   if (session !== null) {
     desk.world.count("read of a session");
-    const { clockJumpMs, clockJumpByMs } = desk.world.options.faults;
-    const isTimely = clockJumpMs === 0 || clockJumpByMs < SESSION_CLOCK_MS;
-    const seen = isTimely ? (session.seen.get(key.name) ?? []) : [];
-    judgeSession(ledger, desk.report, op, key, seen, answer);
+    judgeSession(ledger, desk.report, op, key, session.seen.get(key.name) ?? [], answer);
     desk.goOn(client, session, key, answer, answer.values);
   }
   const seen = answer.context === null ? new Set<number>() : ledger.seenBy(key, answer.context);
