@@ -91,7 +91,7 @@ export class Replica {
     if (asides.length > 0) ({ record: local, sequence } = withHints(local, sequence, asides));
     if (put.idempotencyKey !== "" && local !== null) {
       const first = local.siblings.find((sibling) => sibling.idempotencyKey === put.idempotencyKey);
-      if (first !== undefined) return this.#answerAgain(put, local, first, sequence);
+      if (first !== undefined) return this.#answerAgain(put, local, first, sequence, standsFor);
     }
     const hint = standsFor === null ? null : hintFor(asides, standsFor);
     const replaced = standsFor === null ? stored : hint;
@@ -180,14 +180,35 @@ export class Replica {
     };
   }
 
-  /** A repeat of a put that this record already holds: nothing new is minted; the record is sent round once more. */
+  /**
+   * A repeat of a put that this record already holds: nothing new is minted; the record is sent round once more. It is kept
+   * once more as well: what holds it may be a hint for another home, or one that may go when fewer have it than this asks for.
+   */
   #answerAgain(
     put: CoordinatedPut,
     record: CausalRecord,
     first: Sibling,
     sequence: number,
+    standsFor: NodeId | null,
   ): CoordinatedOutcome {
     if (first.bodyDigest !== put.bodyDigest) return { status: "idempotency-mismatch" };
-    return { status: "written", record, head: encodeHead(record), sibling: first, sequence };
+    const kept =
+      standsFor === null
+        ? this.merge(put.key, record).sequence
+        : this.#keepAgain(put, record, standsFor);
+    const head = encodeHead(record);
+    return { status: "written", record, head, sibling: first, sequence: Math.max(sequence, kept) };
+  }
+
+  #keepAgain(put: CoordinatedPut, record: CausalRecord, target: NodeId): number {
+    const { key, writeQuorum: needed } = put;
+    const before = hintFor(this.#store.asides(key), target);
+    const minted = mintedAfterReplication({
+      actorId: this.#store.actorId,
+      minted: before?.minted ?? null,
+      incomingContext: record.context,
+    });
+    const nowMs = Math.floor(this.#clock.nowForExpiryMs());
+    return writeHint(this.#store, { key, target, record, minted, needed, before, nowMs });
   }
 }

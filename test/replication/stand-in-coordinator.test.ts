@@ -1,6 +1,7 @@
 /** Puts that no home can coordinate: a stand-in mints the dot. */
 import { describe, expect, test } from "bun:test";
 import { PeerError } from "../../src/cluster/peer-channel.ts";
+import { hintShelf } from "../../src/replication/hint-rows.ts";
 import { done, HintCluster, valuesOf } from "../support/hint-cluster.ts";
 import type { FakeNode } from "../support/replication-cluster.ts";
 
@@ -25,6 +26,48 @@ describe("with no home in reach", () => {
     const targets = world.hints("k").map((hint) => hint.split(" for ")[1]);
     expect(new Set(targets).size).toBe(3);
     expect(f.replication.counters.standInCoordinations).toBe(1);
+  });
+
+  describe("a put that is repeated under its Idempotency-Key", () => {
+    const again = { idempotencyKey: "0123456789abcdef", bodyDigest: "fedcba9876543210" };
+
+    test("is kept until as many owners have it as the repeat asked for", async () => {
+      const { world, homes, a, f } = cluster();
+      world.leave(...homes);
+      done(await world.putAt(f, "k", "v", { ...again, consistency: { level: "one" } }));
+      expect(world.neededBy(world.hint(f, "k", a))).toBe(1);
+      const put = done(await world.putAt(f, "k", "v", { ...again, consistency: { count: 3 } }));
+      expect(put.acks).toEqual({ primary: 0, fallback: 3, of: 3 });
+      expect(world.neededBy(world.hint(f, "k", a))).toBe(3);
+    });
+
+    test("is kept for the home that the node stands for now", async () => {
+      const { world, homes, a, b, f } = cluster();
+      world.leave(...homes);
+      world.also = (_from, _to, kind) => (kind === "hint" ? "refuse" : "deliver");
+      const one = { ...again, consistency: { level: "one" } } as const;
+      done(await world.putAt(f, "k", "v", one));
+      const held = world.hint(f, "k", a);
+      if (held === undefined) throw new Error("no hint");
+      // What it holds of the put is for another home than the one it stands for.
+      f.store.setAside(hintShelf(b.id), held.key, held.record, held.minted, held.note);
+      const { shelf, key, sequence } = held;
+      f.store.dropAside([{ shelf, key, sequence }]);
+      done(await world.putAt(f, "k", "v", one));
+      expect(valuesOf(world.hint(f, "k", a)?.record.siblings ?? [])).toEqual(["v"]);
+    });
+
+    test("becomes the row of a node that has only a hint of it and is an owner now", async () => {
+      const { world, a, b } = cluster();
+      const one = { ...again, consistency: { level: "one" } } as const;
+      done(await world.putAt(a, "k", "v", one));
+      const row = a.store.rows.get(world.key("k").id);
+      if (row === undefined) throw new Error("no row");
+      a.replication.hints.keep(row.key, b.id, row.record, 1);
+      a.store.rows.delete(row.key.id);
+      done(await world.putAt(a, "k", "v", one));
+      expect(a.store.rows.get(row.key.id)?.record).toEqual(row.record);
+    });
   });
 
   test("a node that may not stand in hands the put to the next healthy one that may", async () => {
