@@ -47,6 +47,7 @@ export class Round {
   readonly #head: ExchangeHead;
   /** Records sent or received. */
   rows = 0;
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(parts: RoundParts, peer: NodeId, layout: ActiveLayout, shape: TreeShape) {
     this.#parts = parts;
@@ -249,10 +250,21 @@ export class Round {
     return rows.length < limit;
   }
 
+  /** After one message has failed no other one leaves: the round's lanes end together, for the same reason. */
   readonly #ask = async (kind: MessageKind, fields: WireFields): Promise<WireFields> => {
+    try {
+      return await this.#send(kind, fields);
+    } catch (error) {
+      this.#failure ??= { error };
+      throw this.#failure.error;
+    }
+  };
+
+  async #send(kind: MessageKind, fields: WireFields): Promise<WireFields> {
     const { r, figures, bytesPace, rowsPace, isStopping } = this.#parts;
     await bytesPace.wait();
     await rowsPace.wait();
+    if (this.#failure !== null) throw this.#failure.error;
     if (isStopping()) throw new RoundAborted("the node stops");
     if (r.membership.layout()?.version !== this.#layout.version) {
       throw new RoundAborted("the layout has changed");
@@ -268,5 +280,5 @@ export class Round {
     figures.bytesReceived += received;
     bytesPace.used(received);
     return answer;
-  };
+  }
 }

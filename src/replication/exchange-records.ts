@@ -1,6 +1,7 @@
 import type { Key } from "../core/key.ts";
 import { ANTI_ENTROPY_MESSAGE_BYTES, ANTI_ENTROPY_ROWS_PER_MESSAGE } from "../core/limits.ts";
 import { equalRecords, recordBytes } from "../core/record.ts";
+import { allEnded } from "./all-ended.ts";
 import {
   decodePullAnswer,
   type ExchangeHead,
@@ -42,7 +43,7 @@ export async function exchangeRecords(
 async function inTurns<T>(items: readonly T[], act: (item: T) => Promise<number>): Promise<number> {
   let sum = 0;
   for (let at = 0; at < items.length; at += MESSAGES_AT_ONCE) {
-    const counts = await Promise.all(items.slice(at, at + MESSAGES_AT_ONCE).map(act));
+    const counts = await allEnded(items.slice(at, at + MESSAGES_AT_ONCE).map(act));
     for (const count of counts) sum += count;
   }
   return sum;

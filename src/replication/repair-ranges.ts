@@ -1,6 +1,7 @@
 /** The last steps of a round: rows of the ranges that differ are compared, and what differs is exchanged. */
 import type { Key } from "../core/key.ts";
 import { ANTI_ENTROPY_LIST_ROWS_MAX, ANTI_ENTROPY_WHOLE_ROWS_MAX } from "../core/limits.ts";
+import { allEnded } from "./all-ended.ts";
 import {
   decodeRowsAnswer,
   type ExchangeHead,
@@ -41,15 +42,23 @@ export async function repairRanges(
 ): Promise<number> {
   const left = [...ranges].reverse();
   let rows = 0;
+  let hasFailed = false;
   const lane = async (): Promise<void> => {
     while (left.length > 0) {
       const chunk = left.splice(-RANGES_PER_MESSAGE).reverse();
-      const done = await repairSome(repair, chunk);
-      rows += done.rows;
-      left.push(...done.left);
+      try {
+        const done = await repairSome(repair, chunk);
+        rows += done.rows;
+        left.push(...done.left);
+      } catch (error) {
+        // The other lanes end with the messages that they are at.
+        hasFailed = true;
+        throw error;
+      }
+      if (hasFailed) return;
     }
   };
-  await Promise.all(Array.from({ length: MESSAGES_AT_ONCE }, lane));
+  await allEnded(Array.from({ length: MESSAGES_AT_ONCE }, lane));
   return rows;
 }
 

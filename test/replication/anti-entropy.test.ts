@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { bytesToHex } from "../../src/core/bytes.ts";
 import type { NodeId } from "../../src/core/ids.ts";
+import { REQUEST_TIMEOUT_DEFAULT_MS } from "../../src/core/limits.ts";
 import { encodeBody, encodeHead } from "../../src/core/record-codec.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
 import { AntiEntropy } from "../../src/replication/anti-entropy.ts";
@@ -107,6 +108,32 @@ describe("a round of anti-entropy", () => {
     expect(rowsOf(cluster.node(2)).length).toBe(200);
     expect(await round(cluster, 0, 1)).toBe(0);
     expect(cluster.node(0).antiEntropy.figures).toMatchObject({ rounds: 2, roundsFailed: 0 });
+  });
+
+  test("of which one message fails sends no further one, and is over only when the others have ended", async () => {
+    const cluster = clusterOf(2);
+    for (let i = 0; i < 4_000; i++) writeEverywhere(cluster, `k${i}`);
+    for (let i = 0; i < 400; i++) writeAt(cluster, 0, `only-${i}`);
+    commit(cluster);
+    buildTrees(cluster);
+    let rowMessages = 0;
+    cluster.drop = (_from, _to, kind) => {
+      if (kind !== "treeRows" && kind !== "treePush") return "deliver";
+      rowMessages++;
+      return rowMessages === 1 ? "refuse" : "silence";
+    };
+    const beganMs = cluster.clock.monotonicMs();
+    expect(await round(cluster, 0, 1)).toBe("failed");
+    expect(rowMessages).toBeGreaterThan(1);
+    expect(rowMessages).toBeLessThanOrEqual(4);
+    expect(cluster.clock.monotonicMs() - beganMs).toBeGreaterThanOrEqual(
+      REQUEST_TIMEOUT_DEFAULT_MS,
+    );
+    const before = rowMessages;
+    await cluster.clock.run(cluster.clock.monotonicMs() + 60_000);
+    expect(rowMessages).toBe(before);
+    cluster.drop = () => "deliver";
+    expect(await round(cluster, 0, 1)).toBe(400);
   });
 
   test("merges records that are different on both sides: siblings meet", async () => {
