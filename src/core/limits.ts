@@ -88,6 +88,8 @@ export const COPY_CHECK_PEERS = 2;
 export const ACTORS_SEEN_MAX = 4_096;
 /** Rows of a restored backup that one step puts on their shelf, or asks the other owners about. */
 export const RESTORED_KEYS_AT_ONCE = 128;
+/** Bytes of values in them, which are in memory together: no more than this and one row. */
+export const RESTORED_BYTES_AT_ONCE = 4 * MIB;
 /** Rows in one page of the quarantine: with values of the largest size it is still an answer that a client can take. */
 export const QUARANTINE_PAGE_ROWS = 8;
 /** Keys remembered for the quiet rule. More: all others count as touched when the newest forgotten one was. */

@@ -10,7 +10,11 @@ import type { ActiveLayout } from "../core/active-layout.ts";
 import { majorityOf } from "../core/consistency.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
-import { REQUEST_TIMEOUT_DEFAULT_MS, RESTORED_KEYS_AT_ONCE } from "../core/limits.ts";
+import {
+  REQUEST_TIMEOUT_DEFAULT_MS,
+  RESTORED_BYTES_AT_ONCE,
+  RESTORED_KEYS_AT_ONCE,
+} from "../core/limits.ts";
 import { mergeRecords } from "../core/record.ts";
 import { decideRestored, type OwnerHeard } from "../core/restored.ts";
 import type { CausalRecord } from "../core/version.ts";
@@ -35,7 +39,7 @@ export function restoredHandlers(r: Replication, horizons: Horizons): MessageHan
       const asked = readInt(fields, 0, "layoutVersion", 1, Number.MAX_SAFE_INTEGER);
       const layout = r.membership.layout();
       // Whoever has not looked at all of its own backup cannot say what it holds.
-      if (layout?.version !== asked || r.store.isRestoring) {
+      if (layout?.version !== asked || r.store.isRestoring || r.mayBeCopy()) {
         throw new PeerError("refused", "not_ready", `Cannot speak for rows under layout ${asked}`);
       }
       const keys = decodeRestored(r.env.hasher, fields);
@@ -81,11 +85,25 @@ export class RestoredWorker implements Worker {
     if (!store.asideUsage().has(RESTORED_SHELF)) return IDLE_MS;
     const layout = this.#r.membership.layout();
     if (layout?.member(this.#r.self) === undefined) return RETRY_MS;
-    const { rows, next } = store.scanAside(RESTORED_SHELF, this.#cursor, RESTORED_KEYS_AT_ONCE);
-    this.#cursor = next;
-    const readable = rows.filter((row) => row.state === "record");
-    await this.#decide(layout, readable);
-    return next === null ? RETRY_MS : BETWEEN_STEPS_MS;
+    await this.#decide(layout, this.#next());
+    return this.#cursor === null ? RETRY_MS : BETWEEN_STEPS_MS;
+  }
+
+  /** The next readable rows of the shelf. One after another: together they may be more than the memory. */
+  #next(): AsideRecord[] {
+    const readable: AsideRecord[] = [];
+    let bytes = 0;
+    for (let i = 0; i < RESTORED_KEYS_AT_ONCE && bytes < RESTORED_BYTES_AT_ONCE; i++) {
+      const { rows, next } = this.#r.store.scanAside(RESTORED_SHELF, this.#cursor, 1);
+      this.#cursor = next;
+      if (next === null) break;
+      for (const row of rows) {
+        if (row.state !== "record") continue;
+        readable.push(row);
+        for (const { valueBytes } of row.record.siblings) bytes += valueBytes;
+      }
+    }
+    return readable;
   }
 
   async #decide(layout: ActiveLayout, rows: readonly AsideRecord[]): Promise<void> {

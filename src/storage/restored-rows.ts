@@ -1,4 +1,5 @@
 import type { Key } from "../core/key.ts";
+import { RESTORED_BYTES_AT_ONCE } from "../core/limits.ts";
 import { mergeRecords } from "../core/record.ts";
 import type { Disk } from "../env/disk.ts";
 import type { Logger } from "../env/logger.ts";
@@ -38,12 +39,15 @@ export class RestoredRows {
   /** As RecordStore.shelveRestored. */
   shelve(limit: number): void {
     if (!this.#isRestoring) return;
-    const rows = this.#disk.restored(limit);
-    if (rows.length === 0) {
-      this.#finish();
-      return;
-    }
-    for (const row of rows) {
+    // One after another: together they may be more than the memory.
+    for (let taken = 0, bytes = 0; taken < limit && bytes < RESTORED_BYTES_AT_ONCE; taken++) {
+      const [row] = this.#disk.restored(1);
+      if (row === undefined) {
+        // What was taken may come back until its turn has ended.
+        if (taken === 0) this.#finish();
+        return;
+      }
+      bytes += row.body.length;
       const found = this.#asides.found(row, null);
       // Before the row is written to its shelf: that may end the transaction, and both must stand in the same one.
       this.#turn.begin();

@@ -1,5 +1,6 @@
 /** Rows of a restored backup: a backup may be behind a reap (design 7, "Age alone never deletes data"; counterexample 2). */
 import { afterEach, describe, expect, test } from "bun:test";
+import { RESTORED_BYTES_AT_ONCE } from "../../src/core/limits.ts";
 import { EMPTY_RECORD } from "../../src/core/record.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
 import { QUARANTINE_SHELF, RESTORED_SHELF } from "../../src/storage/shelves.ts";
@@ -157,6 +158,28 @@ describe("a row of a restored backup", () => {
       expect(held.state === "record" ? held.record.context : held.state).toEqual([dot]);
     }
     expect(store.asideUsage().has(RESTORED_SHELF)).toBe(false);
+  });
+
+  test("is asked about with so many others as are few bytes together", async () => {
+    const c = cluster(3);
+    const [{ node }, second] = owners(c);
+    for (const text of ["k", "l", "m", "n"]) {
+      const dot = dotOf(9, 1, 1);
+      const sibling = siblingOf(dot, { stamp: 2 ** 52, valueBytes: RESTORED_BYTES_AT_ONCE / 2 });
+      const row = { context: [dot], siblings: [sibling] };
+      node.store.setAside(RESTORED_SHELF, c.key(text), row, null, NO_NOTE);
+    }
+    const { restored } = second.node.handlers;
+    const asked: number[] = [];
+    Object.assign(second.node.handlers, {
+      restored: (...args: Parameters<NonNullable<typeof restored>>) => {
+        asked.push((args[0][1] as unknown[]).length / 2);
+        return restored?.(...args);
+      },
+    });
+    await c.pass(DECIDED_MS);
+    expect(asked).toEqual([2, 2]);
+    expect(node.store.asideUsage().has(RESTORED_SHELF)).toBe(false);
   });
 
   test("at a node that is no owner goes to the owners like a hint that nobody has had", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { utf8Encode } from "../../src/core/bytes.ts";
 import { parseNamespaceId } from "../../src/core/ids.ts";
 import { makeKey } from "../../src/core/key.ts";
+import { RESTORED_BYTES_AT_ONCE } from "../../src/core/limits.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
 import type { Disk } from "../../src/env/disk.ts";
 import { RESTORED_META } from "../../src/storage/meta-names.ts";
@@ -18,9 +19,9 @@ import { storeOver } from "../support/store-bench.ts";
 const hasher = await createTestHasher();
 const NO_NOTE = new Uint8Array(0);
 
-function recordBy(actor: number): CausalRecord {
+function recordBy(actor: number, valueBytes = 0): CausalRecord {
   const dot = dotOf(actor, 1, 1);
-  const value = utf8Encode(`by ${actor}`);
+  const value = utf8Encode(`by ${actor}`.padEnd(valueBytes));
   const valueHash = hasher.hash64(value);
   const sibling = siblingOf(dot, { value, valueBytes: value.length, valueHash });
   return { context: [dot], siblings: [sibling] };
@@ -94,6 +95,26 @@ for (const { name, make } of fixtures) {
       expect([...store.asideUsage()]).toEqual([]);
       expect(keys.map((key) => store.read(key).state)).toEqual(["absent", "absent", "absent"]);
       expect(keys.flatMap((key) => store.asides(key))).toEqual([]);
+      store.close();
+    });
+
+    test("go to their shelf so many bytes at a time, and one at least", () => {
+      const { open } = fixture();
+      const before = storeOver(hasher, open());
+      for (const [i, key] of keys.entries()) {
+        before.store.write(key, recordBy(1, RESTORED_BYTES_AT_ONCE / 2 + i), null);
+      }
+      before.clock.endTurn();
+      before.store.close();
+      mark(open());
+      const { store, clock } = storeOver(hasher, open());
+      for (const rows of [2, 3]) {
+        store.shelveRestored(10);
+        clock.endTurn();
+        expect(store.asideUsage().get(RESTORED_SHELF)?.rows).toBe(rows);
+      }
+      store.shelveRestored(10);
+      expect(store.isRestoring).toBe(false);
       store.close();
     });
 
