@@ -21,7 +21,7 @@ import type { AsideFound, AsideRecord } from "../storage/record-store.ts";
 import type { Replication } from "./context.ts";
 import { type Delivery, deliverHint } from "./handoff-row.ts";
 import { decodeHintNote } from "./hint-note.ts";
-import { hintTarget } from "./hint-rows.ts";
+import { hintTarget, isRottenName } from "./hint-rows.ts";
 
 /** How long a look at what there is to do waits for the next one. */
 const IDLE_MS = 250;
@@ -65,6 +65,8 @@ class Handoff {
   readonly #r: Replication;
   readonly #isStopping: () => boolean;
   readonly #shelves = new Map<string, Shelf>();
+  /** Names of shelves that are damaged, and were told of. */
+  readonly #rotten = new Set<string>();
   /** The budget was used up and there is not yet room enough again. */
   #overBudget = false;
 
@@ -82,6 +84,8 @@ class Handoff {
     const due = this.#nextDue(beganMs);
     if (due === null) return IDLE_MS;
     const [name, usage, shelf] = due;
+    // Should this step fail, the other shelves are not to wait behind this one.
+    shelf.dueMs = beganMs + RETRY_MS;
     if (shelf.cursor === null) {
       shelf.passBeganMs = beganMs;
       shelf.hasMoved = false;
@@ -105,7 +109,10 @@ class Handoff {
     const usages = this.#r.store.asideUsage();
     for (const [name, usage] of usages) {
       const target = hintTarget(name);
-      if (target === null) continue;
+      if (target === null) {
+        this.#noteRotten(name);
+        continue;
+      }
       const shelf = this.#shelfOf(name, target);
       const isThere = this.#isThere(target);
       // Who comes back is served at once, from the first of its hints on.
@@ -121,6 +128,15 @@ class Handoff {
     }
     for (const name of this.#shelves.keys()) if (!usages.has(name)) this.#shelves.delete(name);
     return found;
+  }
+
+  #noteRotten(name: string): void {
+    if (!isRottenName(name) || this.#rotten.has(name)) return;
+    this.#rotten.add(name);
+    this.#r.env.logger.error("hint-shelf-rotten", {
+      shelf: name,
+      advice: "the disk is damaged: other copies of these hints are with the put's other nodes",
+    });
   }
 
   #shelfOf(name: string, target: NodeId): Shelf {

@@ -11,6 +11,7 @@ import type { AsideFound, AsideRecord, RecordStore } from "../storage/record-sto
 import { decodeHintNote, encodeHintNote } from "./hint-note.ts";
 
 const PREFIX = "hint/";
+const NAME = /^hint\/[0-9a-f]{32}$/;
 
 export interface HintUsage {
   readonly count: number;
@@ -33,9 +34,14 @@ export function hintShelf(target: NodeId): string {
   return PREFIX + target;
 }
 
-/** Null for a shelf that holds something else. */
+/** Null for a shelf that holds something else, also when its name has rotten on the disk. */
 export function hintTarget(shelf: string): NodeId | null {
-  return shelf.startsWith(PREFIX) ? parseNodeId(shelf.slice(PREFIX.length)) : null;
+  return NAME.test(shelf) ? parseNodeId(shelf.slice(PREFIX.length)) : null;
+}
+
+/** No node has that id: what lies there reaches nobody. Its rows' checksums, which cover the name, say so too. */
+export function isRottenName(shelf: string): boolean {
+  return shelf.startsWith(PREFIX) && !NAME.test(shelf);
 }
 
 function isHint(found: AsideFound): found is { readonly state: "record" } & AsideRecord {

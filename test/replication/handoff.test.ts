@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { compileLayout } from "../../src/core/active-layout.ts";
 import { withMembers } from "../../src/core/layout-rules.ts";
 import { HANDOFF_ROWS_PER_SECOND, HINT_AGE_MAX_MS } from "../../src/core/limits.ts";
+import { handoffWorker } from "../../src/replication/handoff.ts";
 import { hintShelf } from "../../src/replication/hint-rows.ts";
 import { done, HintCluster, held, valuesOf } from "../support/hint-cluster.ts";
 import type { FakeNode } from "../support/replication-cluster.ts";
@@ -71,6 +72,52 @@ describe("a hint whose target comes back", () => {
       c.store.commit();
     });
     await step;
+    expect(world.hints("k")).toEqual([]);
+  });
+
+  test("is delivered although another shelf's name has rotten, which is told once", async () => {
+    const { world, c, f, id } = await withHint();
+    const lines: string[] = [];
+    const { logger } = f.replication.env;
+    Object.assign(logger, { error: (event: string) => lines.push(event) });
+    const other = world.key("other");
+    const record = { context: [], siblings: [] };
+    const rotten = `hint/${"0".repeat(31)}\u0001`;
+    f.store.setAside(rotten, other, record, null, new Uint8Array(0));
+    expect(f.replication.hints.targets(other)).toEqual([]);
+    world.comeBack(c);
+    await world.handOffFor(3_000);
+    expect(held(c, id)).toEqual(["v"]);
+    expect(world.hints("k")).toEqual([]);
+    expect([...f.store.asideUsage().keys()]).toEqual([rotten]);
+    expect(lines).toEqual(["hint-shelf-rotten"]);
+  });
+
+  test("is delivered although the rows of another shelf cannot be read", async () => {
+    const { world, b, c, f, id } = await withHint();
+    const broken = hintShelf(b.id);
+    f.store.setAside(
+      broken,
+      world.key("other"),
+      { context: [], siblings: [] },
+      null,
+      new Uint8Array(0),
+    );
+    const { scanAside } = f.store;
+    let failures = 0;
+    f.store.scanAside = (shelf, after, limit) => {
+      if (shelf !== broken) return scanAside.call(f.store, shelf, after, limit);
+      failures++;
+      throw new Error("malformed");
+    };
+    world.comeBack(c);
+    const worker = handoffWorker(f.replication);
+    for (let i = 0; i < 10; i++) {
+      await world.settle(worker.step().catch(() => 0));
+      await world.clock.run(world.clock.monotonicMs() + 1_000);
+    }
+    expect(failures).toBeGreaterThan(1);
+    expect(held(c, id)).toEqual(["v"]);
     expect(world.hints("k")).toEqual([]);
   });
 
