@@ -46,7 +46,7 @@ const SECRET_BYTES = 32;
 /**
  * Makes, locks and opens a data directory. A database that is empty, missing or damaged beside an identity that says there
  * is one is never served as empty: it is moved aside, and the new one starts in doubt under a new actor id. One that has
- * lost its newest commits goes on in doubt under a new actor id.
+ * lost its newest commits goes on like a restored backup: in doubt, under a new actor id, its rows held apart.
  * @throws DataDirectoryError
  */
 export function openDataDirectory(options: DataDirectoryOptions): DataDirectory {
@@ -69,7 +69,7 @@ function openLocked(options: DataDirectoryOptions, lock: { release(): void }): D
   const highWater = attempt(
     `open ${path}/high-water`,
     "Make it readable and writable.",
-    () => new HighWater(files, `${path}/high-water`),
+    () => new HighWater(files, options.logger, `${path}/high-water`),
   );
   const { disk, state } = openDisk(options, file.identity, highWater, (database) =>
     file.save(database === "ready" ? { database, boots: file.identity.boots + 1 } : { database }),
@@ -130,7 +130,7 @@ function openDisk(
     attempt(`write to database ${options.path}/gyre.db`, "Make room on the disk.", () =>
       prepareDisk(opened.disk, identity.nodeId, opened.state, options.durability),
     );
-    highWater.write(disk.lastSequence());
+    highWater.write(disk.lastCommit);
     save("ready");
     return opened;
   } catch (error) {

@@ -65,9 +65,9 @@ export class DatabaseFile {
     }
     const disk = this.#tryOpen(true);
     if (typeof disk === "string") return this.#giveUp(disk);
-    if (state === "ready" && disk.lastSequence() < this.#highWater.found) {
+    if (state === "ready" && disk.lastCommit < this.#highWater.found) {
       state = this.#doubt(
-        `its newest change is ${disk.lastSequence()}, and ${this.#highWater.found} had been committed`,
+        `its newest commit is number ${disk.lastCommit}, and ${this.#highWater.found} had been made`,
       );
     }
     // What is left may be of two times: pages moved from the log before the damage, and pages from before those.
@@ -143,7 +143,7 @@ export class DatabaseFile {
       disk = openSqliteDisk(driver, this.#file, {
         durability,
         expectData,
-        onCommit: (sequence) => this.#highWater.write(sequence),
+        onCommit: (commit) => this.#highWater.write(commit),
         onCorruption: (reason) => files.write(this.#condemned, utf8Encode(reason)),
       });
     } catch (error) {

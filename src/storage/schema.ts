@@ -25,7 +25,8 @@ const LOG_BYTES_KEPT = 64 * 1024 * 1024;
  *   tree, so an overwrite writes one page and a scan in key order reads neighbours. The index, which holds (place, namespace, key), is written when a row
  *   comes or goes: a row's place never changes.
  * - `aside`: rows that are kept apart from the node's own.
- * - `counter`: one row, written with each commit, so that usage and the sequence are exact after any stop without a count.
+ * - `counter`: one row, written with each commit, so that usage and the sequence are exact after any stop without a count, and a commit
+ *   that is missing shows.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE record (
@@ -56,9 +57,10 @@ const MIGRATIONS: readonly string[] = [
      rows INTEGER NOT NULL,
      bytes INTEGER NOT NULL,
      sequence INTEGER NOT NULL,
+     commits INTEGER NOT NULL,
      clean INTEGER NOT NULL
    ) STRICT;
-   INSERT INTO counter VALUES (0, 0, 0, 0, 1);`,
+   INSERT INTO counter VALUES (0, 0, 0, 0, 0, 1);`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

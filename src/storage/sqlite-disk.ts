@@ -22,8 +22,8 @@ export interface SqliteDiskOptions {
   readonly durability: Durability;
   /** The file must hold a database already: an empty one is damage, not a beginning. */
   readonly expectData?: boolean;
-  /** Told after each commit that has written rows, with its newest sequence. */
-  readonly onCommit?: (sequence: number) => void;
+  /** Told after each commit, with its number. */
+  readonly onCommit?: (commit: number) => void;
   /** Told when the file's structure is found broken: by a write, which throws all the same, or by `condemn`. */
   readonly onCorruption?: (reason: string) => void;
 }
@@ -70,7 +70,7 @@ export class SqliteDisk implements Disk {
 
   readonly #database: SqliteDatabase;
   readonly #durability: Durability;
-  readonly #onCommit: ((sequence: number) => void) | undefined;
+  readonly #onCommit: ((commit: number) => void) | undefined;
   readonly #onCorruption: ((reason: string) => void) | undefined;
   readonly #statements: Statements;
   readonly #aside: SqliteAside;
@@ -105,12 +105,12 @@ export class SqliteDisk implements Disk {
     this.#bytes = row["bytes"] as number;
     this.#sequence = row["sequence"] as number;
     this.#clean = row["clean"] === 1;
-    this.#committed = this.#counters(this.#clean);
+    this.#committed = this.#counters(row["commits"] as number, this.#clean);
     this.uncleanStop = !this.#clean;
   }
 
-  #counters(clean: boolean): Counters {
-    return { rows: this.#rows, bytes: this.#bytes, sequence: this.#sequence, clean };
+  #counters(commits: number, clean: boolean): Counters {
+    return { rows: this.#rows, bytes: this.#bytes, sequence: this.#sequence, commits, clean };
   }
 
   begin(full = false): void {
@@ -123,19 +123,19 @@ export class SqliteDisk implements Disk {
   }
 
   commit(): void {
+    const counters = this.#counters(this.#committed.commits + 1, false);
     try {
-      this.#writeCounter(false);
+      this.#writeCounter(counters);
       this.#statements.commit.run();
     } catch (error) {
       throw this.#failedWrite(error);
     }
-    const newer = this.#sequence > this.#committed.sequence;
-    this.#committed = this.#counters(false);
+    this.#committed = counters;
     this.#clean = false;
     this.#aside.committed();
     this.#logPages += this.#openPages + 1;
     this.#endTransaction();
-    if (newer) this.#onCommit?.(this.#sequence);
+    this.#onCommit?.(counters.commits);
   }
 
   rollback(): void {
@@ -252,6 +252,11 @@ export class SqliteDisk implements Disk {
     return this.#committed.sequence;
   }
 
+  /** The number of the newest commit, 0 for a new database. */
+  get lastCommit(): number {
+    return this.#committed.commits;
+  }
+
   getMeta(name: string): Uint8Array | undefined {
     return this.#statements.getMeta.get(name)?.["value"] as Uint8Array | undefined;
   }
@@ -325,7 +330,7 @@ export class SqliteDisk implements Disk {
     try {
       if (this.#inTransaction) return;
       this.#statements.begin.run();
-      this.#writeCounter(true);
+      this.#writeCounter(this.#counters(this.#committed.commits, true));
       this.#statements.commit.run();
       this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } catch (error) {
@@ -345,15 +350,8 @@ export class SqliteDisk implements Disk {
     this.#openPages += 1 + Math.floor((bytes + ROW_OVERHEAD_BYTES) / PAGE_BYTES);
   }
 
-  #writeCounter(clean: boolean): void {
-    const { rows, bytes, sequence } = this.#committed;
-    const same =
-      this.#rows === rows &&
-      this.#bytes === bytes &&
-      this.#sequence === sequence &&
-      this.#clean === clean;
-    if (!same)
-      this.#statements.writeCounter.run(this.#rows, this.#bytes, this.#sequence, clean ? 1 : 0);
+  #writeCounter({ rows, bytes, sequence, commits, clean }: Counters): void {
+    this.#statements.writeCounter.run(rows, bytes, sequence, commits, clean ? 1 : 0);
   }
 
   #endTransaction(): void {

@@ -91,9 +91,11 @@ export function prepareStatements(database: SqliteDatabase): Statements {
     readShelves: database.prepare(
       `SELECT shelf, count(*) AS rows, sum(${ASIDE_BYTES}) AS bytes FROM aside GROUP BY shelf`,
     ),
-    readCounter: database.prepare("SELECT rows, bytes, sequence, clean FROM counter WHERE id = 0"),
+    readCounter: database.prepare(
+      "SELECT rows, bytes, sequence, commits, clean FROM counter WHERE id = 0",
+    ),
     writeCounter: database.prepare(
-      "UPDATE counter SET rows = ?, bytes = ?, sequence = ?, clean = ? WHERE id = 0",
+      "UPDATE counter SET rows = ?, bytes = ?, sequence = ?, commits = ?, clean = ? WHERE id = 0",
     ),
     getMeta: database.prepare("SELECT value FROM meta WHERE name = ?"),
     setMeta: database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)"),

@@ -32,6 +32,8 @@ export interface DatabaseFigures {
   readonly values: number;
   readonly damagedRows: number;
   readonly sequence: number;
+  /** The number of the newest commit. */
+  readonly commits: number;
 }
 
 export interface VerifyDatabaseParts {
@@ -67,6 +69,7 @@ class Verification {
     values: 0,
     damagedRows: 0,
     sequence: 0,
+    commits: 0,
   };
 
   constructor(parts: VerifyDatabaseParts) {
@@ -221,6 +224,7 @@ class Verification {
       this.#damage("counter", `sequence is ${this.#counter("sequence")}, a row has ${sequence}`);
     }
     this.#figures.sequence = this.#counter("sequence");
+    this.#figures.commits = this.#counter("commits");
     if (this.#counter("clean") !== 1) {
       this.#parts.onFinding({
         kind: "note",
@@ -253,7 +257,7 @@ class Verification {
   #counter(name: string): number {
     let value = 0;
     this.#guard("counter", () => {
-      const sql = "SELECT rows, bytes, sequence, clean FROM counter WHERE id = 0";
+      const sql = "SELECT rows, bytes, sequence, commits, clean FROM counter WHERE id = 0";
       value = Number(this.#parts.database.prepare(sql).get()?.[name] ?? 0);
     });
     return value;

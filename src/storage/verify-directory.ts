@@ -101,8 +101,8 @@ function verifyHighWater(
     const what = "it is torn or empty: the next start makes it again";
     findings.push({ kind: "note", where: "high-water", what });
   }
-  if (database === null || database.sequence >= mark) return;
-  const what = `its newest change is ${database.sequence}, and ${mark} had been committed`;
+  if (database === null || database.commits >= mark) return;
+  const what = `its newest commit is number ${database.commits}, and ${mark} had been made`;
   findings.push({ kind: "damage", where: "gyre.db", what });
 }
 

@@ -11,7 +11,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { createSystemFiles } from "../../runtimes/shared/system-files.ts";
 import { parseClusterId } from "../../src/core/ids.ts";
+import type { Files } from "../../src/env/files.ts";
 import { type SqliteDriver, SqliteError } from "../../src/env/sqlite.ts";
 import { crc32 } from "../../src/storage/crc32.ts";
 import { DataDirectoryError } from "../../src/storage/data-directory-error.ts";
@@ -154,6 +156,43 @@ describe("a data directory", () => {
     database.exec("UPDATE counter SET clean = 0");
     database.close();
   }
+});
+
+describe("the high-water mark", () => {
+  test("that cannot be written fails no commit and is told once", () => {
+    const system = createSystemFiles(driver);
+    let room = true;
+    const files: Files = {
+      ...system,
+      openMark: (name) => {
+        const mark = system.openMark(name);
+        return {
+          write: (bytes) => {
+            if (!room) throw new Error("ENOSPC: no space left on device, write");
+            mark.write(bytes);
+          },
+          close: () => mark.close(),
+        };
+      },
+    };
+    const directory = openTestDirectory(driver, path, "power", files);
+    const bench = storeOver(hasher, directory.disk);
+    for (const hasRoom of [true, false, false, true, false]) {
+      room = hasRoom;
+      bench.write("k", "v");
+      bench.clock.endTurn();
+    }
+    expect(events(directory)).toEqual([
+      "warn high-water-not-written",
+      "warn high-water-not-written",
+    ]);
+    expect(bench.store.counters.rollbacks).toBe(0);
+    bench.store.close();
+    directory.close();
+    const again = open();
+    expect(events(again)).toEqual([]);
+    again.close();
+  });
 });
 
 describe("a database that is gone", () => {
@@ -344,6 +383,33 @@ describe("a database that has lost its newest commits", () => {
       again.close();
     });
   }
+
+  test("by the end of its log is doubted even if that commit wrote no row: a promise", () => {
+    const directory = open();
+    const bench = storeOver(hasher, directory.disk);
+    bench.write("k", "v");
+    bench.clock.endTurn();
+    const { size } = statSync(file("gyre.db-wal"));
+    bench.store.meta.set("promise", new Uint8Array([7]));
+    const copy = join(temporary.path, "killed");
+    mkdirSync(copy);
+    for (const name of readdirSync(path)) {
+      if (name !== "lock") copyFileSync(file(name), join(copy, name));
+    }
+    bench.store.close();
+    directory.close();
+    path = copy;
+    expect(statSync(file("gyre.db-wal")).size).toBeGreaterThan(size);
+    truncateSync(file("gyre.db-wal"), size);
+    const after = open();
+    expect(after.disk.getMeta("promise")).toBeUndefined();
+    expect(events(after)).toEqual(["error database-lost-commits"]);
+    expect(after.forgotten).toBe(true);
+    after.close();
+    const again = open();
+    expect(events(again)).toEqual([]);
+    again.close();
+  });
 
   test("is still doubted when taking it over was cut short", () => {
     const actor = killed();

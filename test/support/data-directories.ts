@@ -1,5 +1,6 @@
 import { createSystemFiles } from "../../runtimes/shared/system-files.ts";
 import { createSystemRandom } from "../../runtimes/shared/system-random.ts";
+import type { Files } from "../../src/env/files.ts";
 import type { SqliteDriver } from "../../src/env/sqlite.ts";
 import { type DataDirectory, openDataDirectory } from "../../src/storage/data-directory.ts";
 import { createTestHasher } from "./hasher.ts";
@@ -16,11 +17,12 @@ export function openTestDirectory(
   driver: SqliteDriver,
   path: string,
   durability: "power" | "process" = "power",
+  files: Files = createSystemFiles(driver),
 ): OpenedDirectory {
   const logger = recordingLogger();
   const directory = openDataDirectory({
     path,
-    files: createSystemFiles(driver),
+    files,
     driver,
     random: createSystemRandom(),
     // Backups let turns pass; they are real ones here.
