@@ -118,6 +118,7 @@ export class AntiEntropy {
     const { r, trees } = this.#options;
     const layout = r.membership.layout();
     if (layout?.member(r.self) === undefined || trees.shape === null) return PAUSE_IDLE_MS;
+    if (r.mayBeCopy()) return PAUSE_IDLE_MS;
     const peers = this.#peers(layout);
     const peer = this.#longestAgo(peers);
     if (peer === undefined || this.#stopping || this.#parts.busy.other !== null)

@@ -18,6 +18,8 @@ import {
 } from "../core/limits.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 import type { Worker } from "../env/worker.ts";
+import { RESTORED_META } from "../storage/meta-names.ts";
+import { RESTORED_MARK } from "../storage/restored-tables.ts";
 import type { Replication } from "./context.ts";
 import { badMessage } from "./data-messages.ts";
 import { membersOf } from "./reaper.ts";
@@ -95,7 +97,7 @@ export class CopyCheck implements Worker {
   #phase: "asking" | "telling" | "running" = "asking";
   #turn = 0;
 
-  /** `onCopy`: what else must be done when it is one, after the new actor is durable. */
+  /** `onCopy`: what else must be durable before the process ends when it is one. */
   constructor(r: Replication, onCopy: () => void) {
     this.#r = r;
     this.#onCopy = onCopy;
@@ -103,9 +105,13 @@ export class CopyCheck implements Worker {
     this.#startedMs = r.env.clock.monotonicMs();
   }
 
-  /** Peers have not been asked and told since the start: another node should mint. */
+  /** Peers have not been asked and told since the start: another node should mint, and what is here is told to nobody. */
   get isPending(): boolean {
-    return this.#phase !== "running";
+    if (this.#phase === "running") return false;
+    const { membership, self } = this.#r;
+    const layout = membership.layout();
+    // Alone it has nobody to ask, and nobody to whom it could bring anything back.
+    return layout === undefined || membersOf(layout, self).length > 0;
   }
 
   async step(): Promise<number> {
@@ -151,21 +157,29 @@ export class CopyCheck implements Worker {
         return seen.epochEnd > told.epochEnd || seen.sequence > sequence;
       }),
     );
-    if (store.actorId === actorId && isCopy.includes(true)) this.#renew();
+    if (store.actorId === actorId && isCopy.includes(true)) this.#giveUp();
   }
 
-  #renew(): void {
+  /**
+   * It may be from before a delete that was reaped since, so that even its rows in doubt, which join every merge, would bring
+   * the value back: as those of a restored backup they are held apart, which the next open does. Marked before anything that
+   * would hide that it is a copy.
+   */
+  #giveUp(): never {
     const { store, actors, doubt, counters, env } = this.#r;
+    store.meta.set(RESTORED_META, new Uint8Array([RESTORED_MARK]));
+    doubt.begin();
+    this.#onCopy();
     store.renewActor();
     actors.renewed(store.actorId);
-    doubt.begin();
     counters.actorsRenewed++;
     env.logger.error("database-is-a-copy", {
       advice:
-        "this database was rolled back, or is a copy of one that went on: it goes on under a new actor id, in doubt of " +
-        "everything it holds. Restore backups with `gyre restore`; never copy a data directory.",
+        "this database was rolled back, or is a copy of one that went on. The node ends; when it is started again it goes on " +
+        "under a new actor id, with its rows held apart until the other replicas were asked about them. " +
+        "Restore backups with `gyre restore`; never copy a data directory.",
     });
-    this.#onCopy();
+    return env.failStop("this database was rolled back, or is a copy of one that went on");
   }
 
   /** Others each time. */

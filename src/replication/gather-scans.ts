@@ -122,7 +122,7 @@ async function scanNode(
   request: GatherRequest,
   node: NodeId,
 ): Promise<ScanAnswer | null> {
-  if (node === r.self) return scanLocal(r, request);
+  if (node === r.self) return r.mayBeCopy() ? null : scanLocal(r, request);
   const timeoutMs = request.deadlineMs - r.env.clock.monotonicMs();
   if (timeoutMs <= 0) return null;
   try {

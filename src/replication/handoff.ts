@@ -79,6 +79,7 @@ class Handoff {
   async step(): Promise<number> {
     const layout = this.#r.membership.layout();
     if (layout === undefined || this.#r.membership.refusesWrites()) return RETRY_MS;
+    if (this.#r.mayBeCopy()) return IDLE_MS;
     this.#judgeBudget();
     const beganMs = this.#r.env.clock.monotonicMs();
     const due = this.#nextDue(beganMs);

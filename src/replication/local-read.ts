@@ -5,11 +5,15 @@ import type { ReadAnswer } from "./data-messages.ts";
 import { withHints } from "./hint-rows.ts";
 import { routeOf } from "./route.ts";
 
+/** Of a database that may be from before a reap: shown, its rows would be merged and repaired into others. */
+const NOTHING_YET: ReadAnswer = { record: null, counts: false };
+
 /**
  * This node's own answer to a read. It leaves only when the row it shows is durable: a dot that a crash could take back
  * must not be seen (research: fan-out or read before the commit lost acknowledged writes). A promise only if it must wait.
  */
 export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAnswer> {
+  if (r.mayBeCopy()) return NOTHING_YET;
   const stored = r.replica.read(key);
   if (stored.state === "unknown") {
     r.counters.unknownReads++;
@@ -31,6 +35,7 @@ export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAn
  * say that the homes have nothing.
  */
 export function standInRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAnswer> {
+  if (r.mayBeCopy()) return NOTHING_YET;
   const { record, sequence } = withHints(null, 0, r.store.asides(key));
   if (record !== null) r.counters.standInReads++;
   const answer: ReadAnswer = { record, counts: record !== null };

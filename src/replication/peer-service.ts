@@ -26,6 +26,7 @@ import {
   type ReadAnswer,
 } from "./data-messages.ts";
 import { decodeForward, encodeOutcome, withNamespace } from "./forward-message.ts";
+import { decodeHeldQuestion, encodeHeldAnswer, holdsDurably } from "./held.ts";
 import { decodeHint, decodeHintQuestion, encodeHintTargets } from "./hint-messages.ts";
 import { answerIntroduction } from "./introduction.ts";
 import { localRead, standInRead } from "./local-read.ts";
@@ -57,6 +58,7 @@ export class PeerService {
       introduce: (fields, context) => this.#introduce(fields, context.from),
       hint: (fields, context) => this.#hint(fields, context),
       hints: (fields, context) => this.#hints(fields, context.from),
+      held: (fields, context) => this.#held(fields, context.from),
     };
   }
 
@@ -121,6 +123,15 @@ export class PeerService {
     return encodeHintTargets(this.#r.hints.targets(message.key));
   }
 
+  async #held(fields: WireFields, from: NodeId): Promise<WireFields> {
+    const message = decodeHeldQuestion(this.#r.env.hasher, fields);
+    const admitted = this.#admit(message.layoutVersion, from);
+    if (admitted !== null) await admitted;
+    const { homes } = this.#home(message.key);
+    const isHeld = holdsDurably(this.#r, message.key, message.record);
+    return encodeHeldAnswer(isHeld ? this.#r.actors.generationsOf(homes) : null);
+  }
+
   #read(fields: WireFields, from: NodeId): WireFields | Promise<WireFields> {
     const message = decodeRead(this.#r.env.hasher, fields);
     const admitted = this.#admit(message.layoutVersion, from);
@@ -142,7 +153,7 @@ export class PeerService {
     const namespace = this.#r.membership.layout()?.namespaceById(message.request.key.namespace);
     if (namespace === undefined) throw namespaceNotFound();
     if (this.#r.membership.refusesWrites()) throw notFormed();
-    if (this.#r.mayBeCopy()) throw notReady("this node has just started");
+    this.#refuseIfCopy();
     this.#remember(message.requestId, context.from);
     // The deadline shrinks at each hop, so that the answer is still awaited when it comes.
     const request = withNamespace(message, namespace, context.timeoutMs * HOP_SHARE);
@@ -163,14 +174,22 @@ export class PeerService {
 
   async #scan(fields: WireFields, from: NodeId): Promise<WireFields> {
     const message = decodeScan(fields, LIST_LIMIT_MAX);
+    this.#refuseIfCopy();
     const admitted = this.#admit(message.layoutVersion, from);
     if (admitted !== null) await admitted;
     return encodeScanAnswer(await scanLocal(this.#r, message));
   }
 
   /** For messages that are answered elsewhere. See #admit. */
-  readonly admission = (version: number, from: NodeId): Promise<void> | null =>
-    this.#admit(version, from);
+  readonly admission = (version: number, from: NodeId): Promise<void> | null => {
+    this.#refuseIfCopy();
+    return this.#admit(version, from);
+  };
+
+  /** Rows of a database that was rolled back would be merged by whoever gets them. @throws PeerError refused `not_ready` */
+  #refuseIfCopy(): void {
+    if (this.#r.mayBeCopy()) throw notReady("this node has just started");
+  }
 
   /**
    * Answers count only under the document whose version the request carries. Null when that is the one held here; a
@@ -248,7 +267,7 @@ function hintsFull(): PeerError {
 }
 
 function notReady(reason: string): PeerError {
-  return new PeerError("refused", "not_ready", `Cannot coordinate: ${reason}`);
+  return new PeerError("refused", "not_ready", `Cannot do that yet: ${reason}`);
 }
 
 function notFormed(): PeerError {

@@ -10,7 +10,7 @@ import type { GetFound, GetRequest } from "./requests.ts";
 
 /** Null when there is more to it: other homes, a session, doubt, records kept aside, a row that is not durable yet. */
 export function readHere(r: Replication, request: GetRequest): GetFound | null {
-  if (request.session !== null) return null;
+  if (request.session !== null || r.mayBeCopy()) return null;
   const plan = planOf(r, request);
   if ("status" in plan) return null;
   const { homes } = plan.route;

@@ -6,7 +6,8 @@ import type { DataDirectoryOptions } from "./data-directory-options.ts";
 import type { HighWater } from "./high-water.ts";
 import type { DatabaseState } from "./identity.ts";
 import { hidesCommits } from "./log-scan.ts";
-import { NODE_META } from "./meta-names.ts";
+import { NODE_META, RESTORED_META } from "./meta-names.ts";
+import { RESTORED_MARK } from "./restored-tables.ts";
 import { hasWalResetDefect, NewerSchemaError } from "./schema.ts";
 import { openSqliteDisk, type SqliteDisk } from "./sqlite-disk.ts";
 
@@ -75,7 +76,26 @@ export class DatabaseFile {
       disk.close();
       return this.#giveUp("its structure is broken");
     }
-    return { disk, state };
+    return { disk: state === "doubtful" ? this.#holdApart(disk) : disk, state };
+  }
+
+  /**
+   * Opens it anew as a restored backup. The log may reach back days, so a delete that is among what was lost may have been
+   * reaped everywhere since, and a row of what is left would bring the value back.
+   */
+  #holdApart(disk: SqliteDisk): SqliteDisk {
+    attempt(`write to database ${this.#file}`, "Make room on the disk.", () => {
+      try {
+        disk.begin(true);
+        disk.setMeta(RESTORED_META, new Uint8Array([RESTORED_MARK]));
+        disk.commit();
+      } finally {
+        disk.close();
+      }
+    });
+    const reopened = this.#tryOpen(true);
+    if (typeof reopened !== "string") return reopened;
+    throw new DataDirectoryError(`Cannot open database ${this.#file}: ${reopened}. Start again.`);
   }
 
   #doubt(reason: string): "doubtful" {
@@ -90,7 +110,7 @@ export class DatabaseFile {
       file: this.#file,
       reason,
       consequence:
-        "going on with what is left under a new actor id; rows come back from the other replicas",
+        "going on under a new actor id; what is left is held apart until the other replicas were asked about it",
     });
     return "doubtful";
   }

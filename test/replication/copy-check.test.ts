@@ -3,6 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { COPY_CHECK_PATIENCE_MS } from "../../src/core/limits.ts";
 import type { Replication } from "../../src/replication/context.ts";
 import { ActorsSeen, CopyCheck } from "../../src/replication/copy-check.ts";
+import { decodeReadAnswer, encodeRead, encodeScan } from "../../src/replication/data-messages.ts";
+import { RESTORED_META } from "../../src/storage/meta-names.ts";
+import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { done, HintCluster } from "../support/hint-cluster.ts";
 import {
   type FakeNode,
@@ -42,6 +45,7 @@ function earlier(store: FakeStore, was: { sequence?: number; epochEnd?: number }
 /** A process that runs on this database. */
 function started(node: FakeNode, store: FakeStore = node.store) {
   let copies = 0;
+  let hasEnded = false;
   const r: Replication = { ...node.replication, store };
   const check = new CopyCheck(r, () => {
     copies++;
@@ -49,7 +53,16 @@ function started(node: FakeNode, store: FakeStore = node.store) {
   return {
     check,
     step: async (c: ReplicationCluster) => {
-      await c.settle(check.step());
+      try {
+        if (!hasEnded) await c.settle(check.step());
+      } catch (error) {
+        // What failStop throws in this world.
+        expect(String(error)).toContain("rolled back");
+        hasEnded = true;
+      }
+    },
+    get hasEnded() {
+      return hasEnded;
     },
     get copies() {
       return copies;
@@ -120,6 +133,11 @@ describe("a database that is a copy", () => {
     const { actors, doubt, counters } = node.replication;
     expect(actors.own.actor).toBe(node.store.actorId);
     expect([doubt.any, counters.actorsRenewed]).toEqual([true, 1]);
+    // Its rows may be from before a reap: the next open holds them apart.
+    expect([copy.hasEnded, node.store.meta.get(RESTORED_META)]).toEqual([
+      true,
+      new Uint8Array([RESTORED_MARK]),
+    ]);
   });
 
   test("of the same start, such as a machine set back to a snapshot, is noticed by its sequence", async () => {
@@ -141,8 +159,11 @@ describe("a database that is a copy", () => {
     await run(c, node);
     await c.put(0, "k", "v");
     const copy = started(node, earlier(node.store, { epochEnd: 1, sequence: 0 }));
-    for (let i = 0; i < 4; i++) await copy.step(c);
+    await copy.step(c);
     expect(copy.copies).toBe(1);
+    const again = started(node);
+    for (let i = 0; i < 4; i++) await again.step(c);
+    expect(again.copies).toBe(0);
   });
 
   test("of a node whose peers have restarted is still known by its epochs", async () => {
@@ -187,6 +208,37 @@ describe("a peer that could not be asked at the start", () => {
 });
 
 describe("a node that has just started", () => {
+  test("tells nobody what it holds: it may be from before a reap", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    await c.put(0, "k", "v");
+    c.unsure.add(node.id);
+    const key = c.key("k");
+    const version = node.replication.membership.layout()?.version ?? 0;
+    const read = encodeRead(version, key, Number.MAX_SAFE_INTEGER);
+    const scan = encodeScan({
+      ...{ layoutVersion: version, namespace: key.namespace, start: new Uint8Array(0), end: null },
+      ...{ reverse: false, limit: 10 },
+    });
+    const channel = c.node(1).replication.channel;
+    const options = { timeoutMs: 1_000, lane: "direct" } as const;
+    const answer = await c.settle(channel.send(node.id, "read", read, options));
+    expect(decodeReadAnswer(c.node(1).replication.env.hasher, answer)).toMatchObject({
+      record: null,
+      counts: false,
+    });
+    const scanning = channel.send(node.id, "scan", scan, options);
+    await expect(c.settle(scanning)).rejects.toMatchObject({ code: "not_ready" });
+    c.unsure.delete(node.id);
+    const later = await c.settle(channel.send(node.id, "read", read, options));
+    expect(decodeReadAnswer(c.node(1).replication.env.hasher, later).counts).toBe(true);
+  });
+
+  test("that is the whole cluster has nobody to ask", () => {
+    const c = new ReplicationCluster(["eu"], 1);
+    expect(started(c.node(0)).check.isPending).toBe(false);
+  });
+
   test("lets another home mint, and refuses what others forward to it", async () => {
     const c = cluster();
     c.unsure.add(c.node(0).id);

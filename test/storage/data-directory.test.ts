@@ -19,6 +19,7 @@ import { crc32 } from "../../src/storage/crc32.ts";
 import { DataDirectoryError } from "../../src/storage/data-directory-error.ts";
 import { type DatabaseState, decodeIdentity, encodeIdentity } from "../../src/storage/identity.ts";
 import { IN_DOUBT_META } from "../../src/storage/meta-names.ts";
+import { RESTORED_SHELF } from "../../src/storage/shelves.ts";
 import { type OpenedDirectory, openTestDirectory } from "../support/data-directories.ts";
 import { createTestHasher } from "../support/hasher.ts";
 import {
@@ -345,6 +346,13 @@ describe("a database that has lost its newest commits", () => {
     directory.close();
   });
 
+  /** Takes the rows that are held apart to their shelf. */
+  function restored({ store }: StoreBench): string[] {
+    while (store.isRestoring) store.shelveRestored(1_000);
+    const { rows } = store.scanAside(RESTORED_SHELF, null, 1_000);
+    return rows.flatMap((row) => (row.state === "record" ? [row.key.text] : []));
+  }
+
   const losses: readonly (readonly [string, () => void, boolean?])[] = [
     ["one flipped bit in the middle of the log", () => flip("gyre.db-wal", logAt(0.5)), true],
     ["a log that was cut off", () => truncateSync(file("gyre.db-wal"), logAt(0.5))],
@@ -364,17 +372,10 @@ describe("a database that has lost its newest commits", () => {
       if (damaged) expect(readFileSync(file("gyre.db.damaged-1-wal"))).toEqual(left);
       const bench = storeOver(hasher, directory.disk);
       expect(bench.store.actorId).not.toBe(actor);
-      expect(bench.values("k")).toEqual(["v"]);
-      const { rows } = bench.store.usage();
-      expect(rows).toBeLessThan(COMMITS + 1);
-      const scanned = bench.store.scan({
-        namespace: 1,
-        start: new Uint8Array(0),
-        end: null,
-        reverse: false,
-        limit: 100,
-      });
-      expect(scanned.rows.length).toBe(rows);
+      // Any of them may be from before a delete that was reaped since: none is served before the others were asked.
+      expect([bench.store.usage().rows, bench.store.isRestoring]).toEqual([0, true]);
+      expect(restored(bench)).toContain("k");
+      expect(restored(bench).length).toBeLessThan(COMMITS + 1);
       bench.store.close();
       directory.close();
       const again = open();
@@ -418,7 +419,7 @@ describe("a database that has lost its newest commits", () => {
     expect(directory.forgotten).toBe(true);
     const bench = storeOver(hasher, directory.disk);
     expect(bench.store.actorId).not.toBe(actor);
-    expect(bench.store.usage().rows).toBe(COMMITS + 1);
+    expect(restored(bench).length).toBe(COMMITS + 1);
     bench.store.close();
     directory.close();
   });
