@@ -13,6 +13,7 @@ export const MESSAGE_KINDS = {
   scan: 4,
   hint: 6,
   hints: 7,
+  held: 8,
   introduce: 12,
   gossip: 16,
   probe: 17,

@@ -3,11 +3,11 @@ import { PeerError } from "../cluster/peer-channel.ts";
 import type { ActiveLayout } from "../core/active-layout.ts";
 import type { NodeId } from "../core/ids.ts";
 import { REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
-import { recordDescends } from "../core/record.ts";
 import type { AsideRecord } from "../storage/record-store.ts";
 import { AckedActors } from "./acked-actors.ts";
 import type { Replication } from "./context.ts";
-import { decodeAck, decodeReadAnswer, encodeRead, encodeWrite } from "./data-messages.ts";
+import { decodeAck, encodeWrite } from "./data-messages.ts";
+import { decodeHeldAnswer, encodeHeldQuestion } from "./held.ts";
 import { decodeHintNote } from "./hint-note.ts";
 import { nearestFirst, routeOf } from "./route.ts";
 
@@ -84,7 +84,6 @@ class HintRound {
   /** Asks before it sends: most owners have it from the put itself. True when the owner had to be given it, and has it now. */
   async ensure(owner: NodeId): Promise<boolean> {
     const isHeld = owner === this.#r.self ? false : await this.#isHeldBy(owner);
-    if (isHeld === true) this.holders.add(owner);
     if (isHeld !== false) return false;
     await this.give(owner);
     return this.holders.has(owner);
@@ -103,22 +102,27 @@ class HintRound {
         .send(owner, "write", fields, OPTIONS)
         .then((ack) => decodeAck(ack, this.#homes.length)),
     );
-    if (answer === null) return;
+    if (answer !== null) this.#holds(owner, answer);
+  }
+
+  /** A database that a later answer shows to be gone holds nothing. */
+  #holds(owner: NodeId, generations: readonly number[]): void {
     this.holders.add(owner);
-    for (const gone of this.#actors.heard(owner, answer)) this.holders.delete(gone);
+    for (const gone of this.#actors.heard(owner, generations)) this.holders.delete(gone);
   }
 
   /** Null when the owner does not answer. */
   async #isHeldBy(owner: NodeId): Promise<boolean | null> {
     const { key, record } = this.#hint;
-    const fields = encodeRead(this.#layout.version, key, 0, record);
+    const fields = encodeHeldQuestion(this.#layout.version, key, record);
     const answer = await this.#answerOf(owner, () =>
       this.#r.channel
-        .send(owner, "read", fields, OPTIONS)
-        .then((read) => decodeReadAnswer(this.#r.env.hasher, read, record)),
+        .send(owner, "held", fields, OPTIONS)
+        .then((held) => ({ generations: decodeHeldAnswer(held, this.#homes.length) })),
     );
     if (answer === null) return null;
-    return answer.record !== null && recordDescends(answer.record, record);
+    if (answer.generations !== null) this.#holds(owner, answer.generations);
+    return answer.generations !== null;
   }
 
   async #answerOf<T>(owner: NodeId, ask: () => Promise<T>): Promise<T | null> {

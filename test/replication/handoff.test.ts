@@ -200,12 +200,49 @@ describe("while its target is away", () => {
     const { world, f } = await withHint();
     const before = f.sent.length;
     await world.handOff(f);
-    expect(f.sent.slice(before).map(({ kind }) => kind)).toEqual(["read", "read"]);
+    expect(f.sent.slice(before).map(({ kind }) => kind)).toEqual(["held", "held"]);
     expect(f.replication.counters.custodiesEnded).toBe(1);
     await world.clock.run(world.clock.monotonicMs() + 60_000);
     const asked = f.sent.length;
     await world.handOff(f);
     expect(f.sent.length).toBe(asked);
+  });
+
+  test("an owner that keeps it for another one, and has no row of it, does not hold it", async () => {
+    const { world, homes, a, b, c, f, id } = cluster();
+    world.leave(...homes);
+    done(await world.putAt(f, "k", "v", ONE));
+    const { record } = world.hint(f, "k", a) ?? { record: { context: [], siblings: [] } };
+    // From a time when it was no owner.
+    b.replication.hints.keep(world.key("k"), c.id, record, 1);
+    world.comeBack(b);
+    await world.handOff(f);
+    expect(held(b, id)).toEqual(["v"]);
+  });
+
+  test("a database that another answer shows to be gone holds nothing", async () => {
+    const { world, a, b, f } = await withHint();
+    let hasAnswered = (): void => undefined;
+    const answered = new Promise<void>((resolve) => {
+      hasAnswered = resolve;
+    });
+    const [atA, atB] = [a.handlers.held, b.handlers.held];
+    type Args = Parameters<NonNullable<typeof atA>>;
+    Object.assign(a.handlers, {
+      held: async (...args: Args) => {
+        const answer = await atA?.(...args);
+        a.replication.actors.raise();
+        b.replication.actors.learn(a.id, a.replication.actors.own);
+        hasAnswered();
+        return answer;
+      },
+    });
+    Object.assign(b.handlers, {
+      held: (...args: Args) => answered.then(() => atB?.(...args)),
+    });
+    await world.handOff(f);
+    expect(f.sent.filter(({ kind }) => kind === "held")).toHaveLength(2);
+    expect(f.replication.counters.custodiesEnded).toBe(0);
   });
 
   test("a hint over age is left to anti-entropy when as many owners as W have it", async () => {
