@@ -4,6 +4,8 @@ import type { Files } from "../env/files.ts";
 import { type SqliteDatabase, type SqliteDriver, SqliteError } from "../env/sqlite.ts";
 import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts";
 import { type BackedUpFile, encodeManifest, MANIFEST_FILE, type Manifest } from "./manifest.ts";
+import { RESTORED_META } from "./meta-names.ts";
+import { RESTORED_SHELF } from "./shelves.ts";
 import { type DatabaseFigures, type Finding, verifyDatabase } from "./verify-database.ts";
 
 const DATABASE_FILE = "gyre.db";
@@ -48,6 +50,7 @@ export async function makeBackup(parts: BackupParts): Promise<Manifest> {
     for (const name of files.list(target)) files.remove(`${target}/${name}`);
     throw failure(`copy the database to ${copy}`, "Make room, or choose another disk.", error);
   }
+  refuseUndecided(parts, copy);
   const figures = await readBack(parts, copy);
   const names = [DATABASE_FILE];
   if (secretFrom !== null && files.exists(`${secretFrom}/${SECRET_FILE}`)) {
@@ -71,6 +74,29 @@ export async function makeBackup(parts: BackupParts): Promise<Manifest> {
   };
   files.write(`${target}/${MANIFEST_FILE}`, encodeManifest(manifest));
   return manifest;
+}
+
+/**
+ * A node that was restored itself holds rows apart until its co-owners have told of them. Restored once more, such a row and
+ * the node's own newer one of the same key would be taken for one, and one of them be lost.
+ */
+function refuseUndecided({ driver, files, target }: BackupParts, copy: string): void {
+  const database = driver.open(copy, { readOnly: true });
+  let isUndecided: boolean;
+  try {
+    isUndecided =
+      database.prepare("SELECT 1 FROM meta WHERE name = ?").get(RESTORED_META) !== undefined ||
+      database.prepare("SELECT 1 FROM aside WHERE shelf = ? LIMIT 1").get(RESTORED_SHELF) !==
+        undefined;
+  } finally {
+    database.close();
+  }
+  if (!isUndecided) return;
+  for (const name of files.list(target)) files.remove(`${target}/${name}`);
+  throw new DataDirectoryError(
+    "Cannot back up now: the node was restored, and some of its rows wait until their other owners have told of them. " +
+      "Try again when `restoredRows` of `/v1/cluster` is 0, and keep the backup that it was restored from until then.",
+  );
 }
 
 /** @throws DataDirectoryError when the copy is not sound: the database is damaged, or the disk of the backup is. */

@@ -144,7 +144,10 @@ function mayHaveForgotten(state: DatabaseState): boolean {
   return state === "lost" || state === "doubtful";
 }
 
-function takeLock({ path, files }: DataDirectoryOptions): { release(): void } {
+/** @throws DataDirectoryError while another process holds it. */
+export function takeLock({ path, files }: Pick<DataDirectoryOptions, "path" | "files">): {
+  release(): void;
+} {
   try {
     return files.lock(`${path}/lock`);
   } catch (cause) {

@@ -1,5 +1,7 @@
+import type { Hasher } from "../core/hasher.ts";
 import type { Files } from "../env/files.ts";
 import type { SqliteDriver } from "../env/sqlite.ts";
+import { takeLock } from "./data-directory.ts";
 import { attempt, DataDirectoryError } from "./data-directory-error.ts";
 import { encodeIdentity, type Identity } from "./identity.ts";
 import { IDENTITY_FILES } from "./identity-file.ts";
@@ -13,10 +15,12 @@ import { openSqliteDisk } from "./sqlite-disk.ts";
  * Far below the jump that peers believe (INCARNATION_JUMP_MAX, 2^20).
  */
 const BOOTS_SKIPPED = 2 ** 16;
+const LOCK_FILE = "lock";
 
 export interface RestoreParts {
   readonly files: Files;
   readonly driver: SqliteDriver;
+  readonly hasher: Hasher;
   readonly backup: string;
   readonly target: string;
   /**
@@ -33,17 +37,39 @@ export interface RestoreParts {
  * owners have said what became of them (replication/restored.ts). @throws DataDirectoryError; the target is then as it was
  */
 export async function restoreBackup(parts: RestoreParts): Promise<Manifest> {
-  const { files, backup, target } = parts;
+  const { files, target } = parts;
   const manifest = await checkBackup(parts);
   attempt(`make ${target}`, "Choose another directory.", () => files.makeDirectory(target));
-  if (files.list(target).length > 0) {
-    throw new DataDirectoryError(
-      `Cannot restore into ${target}: it is not empty. Choose another directory, or move its files away.`,
-    );
-  }
+  refuseUnlessEmpty(files, target);
+  // A node that is started here meanwhile is refused, instead of finding half a directory.
+  const lock = takeLock({ path: target, files });
   try {
-    for (const { name } of manifest.files)
+    refuseUnlessEmpty(files, target);
+    await fill(parts, manifest);
+  } finally {
+    lock.release();
+  }
+  return manifest;
+}
+
+function refuseUnlessEmpty(files: Files, target: string): void {
+  if (files.list(target).every((name) => name === LOCK_FILE)) return;
+  throw new DataDirectoryError(
+    `Cannot restore into ${target}: it is not empty. Choose another directory, or move its files away.`,
+  );
+}
+
+async function fill(parts: RestoreParts, manifest: Manifest): Promise<void> {
+  const { files, backup, target } = parts;
+  /** What this call has made, and alone may take away again. */
+  const made: string[] = [];
+  try {
+    for (const { name } of manifest.files) {
+      // Listed first: a copy that fails half-way leaves a part of the file.
+      made.push(name);
       await files.copy(`${backup}/${name}`, `${target}/${name}`);
+    }
+    made.push("gyre.db-wal", "gyre.db-shm");
     markRestored(parts);
     // Last: a directory whose restore was cut short has no identity and is refused.
     const identity: Identity = {
@@ -53,12 +79,14 @@ export async function restoreBackup(parts: RestoreParts): Promise<Manifest> {
       boots: manifest.boots + BOOTS_SKIPPED,
       database: parts.wholeCluster ? "ready" : "doubtful",
     };
-    for (const name of IDENTITY_FILES) files.write(`${target}/${name}`, encodeIdentity(identity));
+    for (const name of IDENTITY_FILES) {
+      made.push(name);
+      files.write(`${target}/${name}`, encodeIdentity(identity));
+    }
   } catch (error) {
-    for (const name of files.list(target)) files.remove(`${target}/${name}`);
+    for (const name of made) files.remove(`${target}/${name}`);
     throw error;
   }
-  return manifest;
 }
 
 async function checkBackup({ files, backup }: RestoreParts): Promise<Manifest> {
@@ -81,9 +109,10 @@ async function checkBackup({ files, backup }: RestoreParts): Promise<Manifest> {
   return manifest;
 }
 
-function markRestored({ driver, target, wholeCluster, recoveryMarks }: RestoreParts): void {
+function markRestored({ driver, hasher, target, wholeCluster, recoveryMarks }: RestoreParts): void {
   const disk = openSqliteDisk(driver, `${target}/gyre.db`, {
     durability: "power",
+    hasher,
     expectData: true,
   });
   try {

@@ -6,6 +6,7 @@ import { parseClusterId } from "../../src/core/ids.ts";
 import { decodeManifest } from "../../src/storage/manifest.ts";
 import { ACTOR_META, IN_DOUBT_META, RESTORED_META } from "../../src/storage/meta-names.ts";
 import { restoreBackup } from "../../src/storage/restore.ts";
+import { RESTORED_SHELF } from "../../src/storage/shelves.ts";
 import { type OpenedDirectory, openTestDirectory } from "../support/data-directories.ts";
 import { createTestHasher } from "../support/hasher.ts";
 import {
@@ -52,7 +53,7 @@ for (const driver of drivers) {
   }
 
   const restore = (backup: string, wholeCluster = false) =>
-    restoreBackup({ files, driver, backup, target, wholeCluster, recoveryMarks: [MARK] });
+    restoreBackup({ files, driver, hasher, backup, target, wholeCluster, recoveryMarks: [MARK] });
 
   describe(`backup with ${driver.name}`, () => {
     test("of a database in use is of one moment, and says what it is", async () => {
@@ -102,6 +103,31 @@ for (const driver of drivers) {
       expect(existsSync(join(path, "backups", backup, "manifest.json"))).toBe(false);
       directory.close();
     });
+
+    test("of a restored node is refused until all its rows are decided", async () => {
+      const node = used(3);
+      const { path: backup } = await node.directory.backup("1.2.3");
+      close(node);
+      await restore(backup);
+      const directory = openTestDirectory(driver, target);
+      const { store, clock } = storeOver(hasher, directory.disk);
+      const refused = async (): Promise<void> => {
+        await expect(directory.backup("1.2.3")).rejects.toThrow("the node was restored");
+        for (const name of readdirSync(join(target, "backups"))) {
+          expect(readdirSync(join(target, "backups", name))).toEqual([]);
+        }
+      };
+      await refused();
+      while (store.isRestoring) {
+        store.shelveRestored(10);
+        clock.endTurn();
+      }
+      await refused();
+      for (const row of store.scanAside(RESTORED_SHELF, null, 10).rows) store.dropAside([row]);
+      expect((await directory.backup("1.2.3")).manifest.rows).toBe(0);
+      store.close();
+      directory.close();
+    });
   });
 
   describe(`restore with ${driver.name}`, () => {
@@ -149,6 +175,34 @@ for (const driver of drivers) {
       writeFileSync(join(target, "note"), "mine");
       await expect(restore(backup)).rejects.toThrow("it is not empty");
       expect(readdirSync(target)).toEqual(["note"]);
+    });
+
+    test("keeps a node from starting on what is half restored, and takes away only what it made", async () => {
+      const { backup } = await backedUp();
+      const started: string[] = [];
+      const failing = {
+        ...files,
+        copy: async (from: string, to: string) => {
+          await files.copy(from, to);
+          writeFileSync(join(target, "note"), "mine");
+          try {
+            openTestDirectory(driver, target).close();
+            started.push("yes");
+          } catch (error) {
+            started.push(String(error));
+          }
+          throw new Error("no room");
+        },
+      };
+      const parts = { driver, backup, target, wholeCluster: false, recoveryMarks: [] };
+      await expect(restoreBackup({ ...parts, files: failing })).rejects.toThrow("no room");
+      expect(started).toEqual([expect.stringContaining("another process is using it")]);
+      expect(readdirSync(target)).toEqual(["note"]);
+      rmSync(join(target, "note"));
+      await restore(backup);
+      const directory = openTestDirectory(driver, target);
+      await expect(restore(backup)).rejects.toThrow("it is not empty");
+      directory.close();
     });
 
     test("refuses a backup that was never finished, was changed, or is none", async () => {
