@@ -46,7 +46,7 @@ async function tell(
         timeoutMs: REQUEST_TIMEOUT_DEFAULT_MS,
         lane: "direct",
       });
-      for (const horizon of decodeHorizons(answer)) horizons.raise(horizon);
+      horizons.raise(decodeHorizons(answer));
     } catch (error) {
       if (error instanceof PeerError) return;
       throw error;

@@ -5,7 +5,7 @@
  */
 import type { PartitionId } from "../core/ids.ts";
 import type { Stamp } from "../core/version.ts";
-import type { MetaStore } from "../env/meta-store.ts";
+import type { MetaStore, MetaValues } from "../env/meta-store.ts";
 
 /** Followed by the partition, a slash and the policy's name. The value: 8 bytes, big-endian. */
 const META_PREFIX = "reap-horizon/";
@@ -41,12 +41,22 @@ export class Horizons {
     return [...this.#known.values()];
   }
 
-  /** Durable when it returns. @throws DiskFullError */
-  raise({ policy, partition, stamp }: Horizon): void {
-    if (stamp <= this.of(policy, partition)) return;
-    const name = nameOf(policy, partition);
-    this.#meta.set(name, encode(stamp));
-    this.#known.set(name, { policy, partition, stamp });
+  /** All in one commit: each costs a sync of the disk. Durable when it returns. @throws DiskFullError */
+  raise(told: readonly Horizon[]): void {
+    this.raiseWith(told, (values) => this.#meta.setAll(values));
+  }
+
+  /** `commit` makes what it is given durable, with what else it does, before it returns, or throws. */
+  raiseWith<T>(told: readonly Horizon[], commit: (values: MetaValues) => T): T {
+    const risen = new Map<string, Horizon>();
+    for (const { policy, partition, stamp } of told) {
+      const name = nameOf(policy, partition);
+      const before = risen.get(name)?.stamp ?? this.of(policy, partition);
+      if (stamp > before) risen.set(name, { policy, partition, stamp });
+    }
+    const done = commit(new Map([...risen].map(([name, { stamp }]) => [name, encode(stamp)])));
+    for (const [name, horizon] of risen) this.#known.set(name, horizon);
+    return done;
   }
 }
 

@@ -31,10 +31,12 @@ export function reapHandlers(reaping: Reaping): MessageHandlers {
       const told = decodeHorizons(fields);
       const { horizons } = reaping;
       return refusingWhenFull(() => {
-        for (const horizon of told) {
-          const isKnown = layout.document.policies[horizon.policy] !== undefined;
-          if (isKnown && horizon.partition < layout.partitions) horizons.raise(horizon);
-        }
+        // Names come from a peer: "constructor" is none, although each object has one.
+        const known = told.filter(
+          ({ policy, partition }) =>
+            Object.hasOwn(layout.document.policies, policy) && partition < layout.partitions,
+        );
+        horizons.raise(known);
         return encodeHorizons(
           layout.version,
           told.map(({ policy, partition }) => ({

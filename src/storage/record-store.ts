@@ -6,7 +6,7 @@ import type { ActorId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
 import type { CausalRecord } from "../core/version.ts";
 import type { AsideUsage, Minted, PlaceCursor } from "../env/disk.ts";
-import type { MetaStore } from "../env/meta-store.ts";
+import type { MetaStore, MetaValues } from "../env/meta-store.ts";
 import type { RowDigest } from "./row-digest.ts";
 
 /** `unknown`: a row is there but cannot be trusted (checksum, I/O); it never counts to R and is repaired from peers. */
@@ -152,10 +152,13 @@ export interface RecordStore {
    */
   checkRow(key: Key): "sound" | "absent" | "unknown" | "healed";
   /**
-   * Deletes rows in one commit, each only if it is a readable record of the given sequence; says which. Durable when it
-   * returns. @throws DiskFullError
+   * Deletes rows, each only if it is a readable record of the given sequence; says which. `values` are set in the same
+   * commit, whatever becomes of the rows. Durable when it returns. @throws DiskFullError
    */
-  remove(rows: readonly { readonly key: Key; readonly sequence: number }[]): boolean[];
+  remove(
+    rows: readonly { readonly key: Key; readonly sequence: number }[],
+    values?: MetaValues,
+  ): boolean[];
   /**
    * Inserts or replaces the key's row on the shelf. Part of the turn's transaction like `write`; returns the sequence to
    * wait for. REQUIRES: values and note that own their memory. @throws DiskFullError as `write`

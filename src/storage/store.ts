@@ -97,7 +97,7 @@ export class Store implements RecordStore {
     });
     this.#asides = new AsideRows(options, this.#checksum, this.#turn, pages);
     this.#restored = new RestoredRows(options, this.#asides, this.#turn);
-    this.meta = this.#makeMeta();
+    this.meta = this.#makeMeta(pages);
     this.#actorId = openActor(options.disk, this.#turn, options.random);
     this.#random = options.random;
   }
@@ -195,7 +195,8 @@ export class Store implements RecordStore {
     this.#changes.changedForGood(key, "unknown", null);
   }
 
-  remove(rows: readonly { readonly key: Key; readonly sequence: number }[]): boolean[] {
+  remove: RecordStore["remove"] = (rows, values = new Map()) => {
+    if (rows.length === 0 && values.size === 0) return [];
     let before: (FoundRecord | null)[] = [];
     this.#turn.commitAlone(() => {
       // Looked at in here: the commit of the turn that was open may have failed and taken rows back.
@@ -206,6 +207,7 @@ export class Store implements RecordStore {
         this.#cache.delete(key.id);
         return found;
       });
+      for (const [name, value] of values) this.#disk.setMeta(name, value);
     });
     this.#absentId = null;
     return rows.map(({ key }, i) => {
@@ -214,7 +216,7 @@ export class Store implements RecordStore {
       if (this.#changes.watched) this.#changes.changedForGood(key, this.#digest(key, old), null);
       return true;
     });
-  }
+  };
 
   /** REQUIRES: values and note that own their memory. */
   setAside(
@@ -345,12 +347,13 @@ export class Store implements RecordStore {
     });
   }
 
-  #makeMeta(): MetaStore {
+  #makeMeta(pages: BrokenPages): MetaStore {
     return {
-      get: (name) => this.#disk.getMeta(name),
+      get: (name) => pages.met(() => this.#disk.getMeta(name)),
+      setAll: (values) => void this.remove([], values),
       set: (name, value) => this.#turn.commitAlone(() => this.#disk.setMeta(name, value)),
       delete: (name) => this.#turn.commitAlone(() => this.#disk.deleteMeta(name)),
-      names: (prefix) => this.#disk.metaNames(prefix),
+      names: (prefix) => pages.met(() => this.#disk.metaNames(prefix)),
     };
   }
 }

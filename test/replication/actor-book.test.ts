@@ -14,6 +14,9 @@ function fakeMeta(): MetaStore {
   return {
     get: (name) => values.get(name),
     set: (name, value) => void values.set(name, value),
+    setAll: (all) => {
+      for (const [name, value] of all) values.set(name, value);
+    },
     delete: (name) => void values.delete(name),
     names: (prefix) => [...values.keys()].filter((name) => name.startsWith(prefix)).sort(),
   };

@@ -79,7 +79,7 @@ describe("a row of a restored backup", () => {
     const [first, second] = owners(c);
     const { hash } = c.key("k");
     const partition = (hash.hi >>> 28) as never;
-    second.reaping.horizons.raise({ policy: "default", partition, stamp: 2 ** 52 });
+    second.reaping.horizons.raise([{ policy: "default", partition, stamp: 2 ** 52 }]);
     const [old, later] = [dotOf(8, 1, 1), dotOf(9, 1, 1)];
     restore(c, first, { context: [old], siblings: [siblingOf(old, { stamp: 1 })] });
     await c.pass(DECIDED_MS);
@@ -255,7 +255,7 @@ describe("a row of a restored backup", () => {
       const layout = each.node.replication.membership.layout();
       const partition = (c.key("k").hash.hi >>> 28) as never;
       if (layout !== undefined)
-        each.reaping.horizons.raise({ policy: "default", partition, stamp: 2 ** 52 });
+        each.reaping.horizons.raise([{ policy: "default", partition, stamp: 2 ** 52 }]);
     }
     await c.pass(2 * DECIDED_MS);
     for (const each of owners(c)) expect(rowAt(c, each)).toEqual(row);

@@ -111,6 +111,28 @@ describe("removal", () => {
     expect(bench.values("k")).toEqual(["v"]);
   });
 
+  test("sets values in the same commit: a power cut, or a full disk, leaves both or neither", () => {
+    const rows = [{ key: bench.key("k"), sequence: bench.write("k", "v") }];
+    const values = new Map(["a", "b"].map((name) => [name, Uint8Array.of(7)]));
+    bench.clock.endTurn();
+    disk.fullCommits = 1;
+    expect(() => bench.store.remove(rows, values)).toThrow(DiskFullError);
+    expect(bench.store.meta.get("a")).toBeUndefined();
+    const { commits } = disk;
+    expect(bench.store.remove(rows, values)).toEqual([true]);
+    expect(disk.commits).toBe(commits + 1);
+    restart();
+    expect(bench.values("k")).toBe("absent");
+    expect(["a", "b"].map((name) => bench.store.meta.get(name))).toEqual([...values.values()]);
+  });
+
+  test("of nothing, with nothing to set, commits nothing", () => {
+    const { commits } = disk;
+    expect(bench.store.remove([])).toEqual([]);
+    bench.store.meta.setAll(new Map());
+    expect(disk.commits).toBe(commits);
+  });
+
   test("does not take a row that cannot be read", () => {
     const sequence = bench.write("k", "v");
     bench.clock.endTurn();

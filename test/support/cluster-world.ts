@@ -13,7 +13,7 @@ import {
 import { type ClusterId, type NodeId, parseNodeId } from "../../src/core/ids.ts";
 import type { Env } from "../../src/env/env.ts";
 import type { LogFields } from "../../src/env/logger.ts";
-import type { MetaStore } from "../../src/env/meta-store.ts";
+import type { MetaStore, MetaValues } from "../../src/env/meta-store.ts";
 import type { Random } from "../../src/env/random.ts";
 import { type NodeClock, VirtualClock } from "./virtual-clock.ts";
 
@@ -40,6 +40,9 @@ export class MemoryMeta implements MetaStore {
   }
   set(name: string, value: Uint8Array): void {
     this.values.set(name, value.slice());
+  }
+  setAll(values: MetaValues): void {
+    for (const [name, value] of values) this.set(name, value);
   }
   delete(name: string): void {
     this.values.delete(name);

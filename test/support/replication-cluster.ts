@@ -36,6 +36,7 @@ import {
   type PlaceCursor,
 } from "../../src/env/disk.ts";
 import type { Env } from "../../src/env/env.ts";
+import type { MetaValues } from "../../src/env/meta-store.ts";
 import { ActorBook } from "../../src/replication/actor-book.ts";
 import { AntiEntropy } from "../../src/replication/anti-entropy.ts";
 import type { Replication } from "../../src/replication/context.ts";
@@ -117,6 +118,7 @@ export class FakeStore implements RecordStore {
   readonly meta = {
     get: (name: string) => this.#meta.get(name),
     set: (name: string, value: Uint8Array) => void this.#meta.set(name, value),
+    setAll: (values: MetaValues) => void this.remove([], values),
     delete: (name: string) => void this.#meta.delete(name),
     names: (prefix: string) => [...this.#meta.keys()].filter((name) => name.startsWith(prefix)),
   };
@@ -256,8 +258,9 @@ export class FakeStore implements RecordStore {
     return state === "record" ? "sound" : state;
   }
 
-  remove(rows: readonly { key: Key; sequence: number }[]): boolean[] {
+  remove(rows: readonly { key: Key; sequence: number }[], values?: MetaValues): boolean[] {
     this.commit();
+    for (const [name, value] of values ?? []) this.#meta.set(name, value);
     return rows.map(({ key, sequence }) => {
       const row = this.rows.get(key.id);
       if (row?.sequence !== sequence || this.unreadable.has(key.id)) return false;

@@ -1,0 +1,104 @@
+/** Reap horizons: how many of them share a commit. Each commit is a sync of the disk that the whole process waits for. */
+import { afterEach, expect, test } from "bun:test";
+import type { PartitionId } from "../../src/core/ids.ts";
+import { REAP_KEYS_MAX } from "../../src/core/limits.ts";
+import { DiskFullError } from "../../src/env/disk.ts";
+import { Horizons } from "../../src/replication/horizons.ts";
+import { SimDisk } from "../simulation/sim-disk.ts";
+import { dotOf, tombstoneOf } from "../support/arbitraries.ts";
+import { createTestHasher } from "../support/hasher.ts";
+import { GRACE_MS, LIFE_MS, QUIET_MS, ReapingCluster } from "../support/reaping-cluster.ts";
+import type { FakeStore } from "../support/replication-cluster.ts";
+import { storeOver } from "../support/store-bench.ts";
+
+const hasher = await createTestHasher();
+const PARTITIONS = 16;
+const UNITS = Array.from({ length: PARTITIONS }, (_, partition) => ({
+  policy: "default",
+  partition: partition as PartitionId,
+  stamp: 7 + partition,
+}));
+
+let running: ReapingCluster | null = null;
+afterEach(async () => {
+  await running?.stop();
+  running = null;
+});
+
+function cluster(nodes: number): ReapingCluster {
+  running = new ReapingCluster(nodes, nodes);
+  return running;
+}
+
+/** Counts the commits that a store makes for horizons. */
+function countCommits(store: FakeStore): () => number {
+  let commits = 0;
+  const { meta } = store;
+  const remove = store.remove.bind(store);
+  const set = meta.set.bind(meta);
+  store.remove = (rows, values) => {
+    if (rows.length > 0 || (values?.size ?? 0) > 0) commits++;
+    return remove(rows, values);
+  };
+  meta.set = (name, value) => {
+    commits++;
+    set(name, value);
+  };
+  return () => commits;
+}
+
+test("many rise in one commit, to the highest that was told of each", () => {
+  const disk = new SimDisk();
+  const horizons = new Horizons(storeOver(hasher, disk.open()).store.meta);
+  const before = disk.commits;
+  horizons.raise([...UNITS, ...UNITS.map((unit) => ({ ...unit, stamp: 3 }))]);
+  expect(disk.commits).toBe(before + 1);
+  horizons.raise(UNITS);
+  expect(disk.commits).toBe(before + 1);
+  disk.crash();
+  const again = new Horizons(storeOver(hasher, disk.open()).store.meta);
+  for (const { policy, partition, stamp } of UNITS) {
+    expect(horizons.of(policy, partition)).toBe(stamp);
+    expect(again.of(policy, partition)).toBe(stamp);
+  }
+});
+
+test("none has risen when the disk is full", () => {
+  const disk = new SimDisk();
+  const horizons = new Horizons(storeOver(hasher, disk.open()).store.meta);
+  disk.fullCommits = 1;
+  expect(() => horizons.raise(UNITS)).toThrow(DiskFullError);
+  expect(horizons.all()).toEqual([]);
+  horizons.raise(UNITS);
+  expect(horizons.all().length).toBe(PARTITIONS);
+});
+
+test("a reap round raises those of all its units and forgets its rows in one commit", async () => {
+  const c = cluster(1);
+  const [one] = c.reapers;
+  if (one === undefined) throw new Error("no node");
+  const stamp = Math.floor(c.clock.wallMs() - GRACE_MS - LIFE_MS) * 1000;
+  for (let i = 0; i < REAP_KEYS_MAX; i++) {
+    const dead = tombstoneOf(dotOf(1, 1, i + 1), { stamp });
+    one.node.store.write(c.key(`k${i}`), { context: [dead.dot], siblings: [dead] }, null);
+  }
+  const commits = countCommits(one.node.store);
+  await c.pass(QUIET_MS + 2 * LIFE_MS);
+  expect(one.node.store.rows.size).toBe(0);
+  expect(one.reaping.horizons.all().length).toBeGreaterThan(1);
+  expect(commits()).toBe(1);
+});
+
+test("what an owner tells, and what it answers, is one commit each", async () => {
+  const c = cluster(2);
+  const [first, second] = c.reapers;
+  if (first === undefined || second === undefined) throw new Error("no nodes");
+  second.reaping.horizons.raise(UNITS.slice(0, 8));
+  first.reaping.horizons.raise(UNITS.slice(8));
+  const commits = [first, second].map(({ node }) => countCommits(node.store));
+  await c.pass(QUIET_MS);
+  for (const { reaping } of [first, second]) {
+    expect(reaping.horizons.all().length).toBe(PARTITIONS);
+  }
+  expect(commits.map((count) => count())).toEqual([1, 1]);
+});
