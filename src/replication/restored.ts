@@ -70,6 +70,8 @@ export class RestoredWorker implements Worker {
   readonly name = "restored";
   readonly #r: Replication;
   #cursor: PlaceCursor | null = null;
+  /** Sequences of rows that could not be read once. */
+  readonly #unreadable = new Set<number>();
 
   constructor(r: Replication) {
     this.#r = r;
@@ -98,12 +100,31 @@ export class RestoredWorker implements Worker {
       this.#cursor = next;
       if (next === null) break;
       for (const row of rows) {
-        if (row.state !== "record") continue;
+        if (row.state !== "record") {
+          this.#dropUnreadable(row);
+          continue;
+        }
         readable.push(row);
         for (const { valueBytes } of row.record.siblings) bytes += valueBytes;
       }
     }
     return readable;
+  }
+
+  /**
+   * What is damaged at rest is damaged for good, but one look may be wrong: it goes at the second one. Kept, it would keep the
+   * node in doubt for ever.
+   */
+  #dropUnreadable({ key, sequence }: AsideFound): void {
+    if (!this.#unreadable.delete(sequence)) {
+      this.#unreadable.add(sequence);
+      return;
+    }
+    this.#r.env.logger.error("restored-row-unreadable", {
+      namespace: key.namespace,
+      advice: "the disk is damaged: if no other owner has the key, look for it in the backup",
+    });
+    this.#r.store.dropAside([{ shelf: RESTORED_SHELF, key, sequence }]);
   }
 
   async #decide(layout: ActiveLayout, rows: readonly AsideRecord[]): Promise<void> {

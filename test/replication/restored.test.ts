@@ -182,6 +182,28 @@ describe("a row of a restored backup", () => {
     expect(node.store.asideUsage().has(RESTORED_SHELF)).toBe(false);
   });
 
+  test("that cannot be read goes at the second look, and is told: it would keep the node in doubt", async () => {
+    const c = cluster(3);
+    const [{ node }] = owners(c);
+    restore(c, owners(c)[0], EMPTY_RECORD);
+    const lines: string[] = [];
+    Object.assign(node.replication.env.logger, { error: (event: string) => lines.push(event) });
+    const { scanAside } = node.store;
+    let looks = 0;
+    node.store.scanAside = (shelf, after, limit) => {
+      const found = scanAside.call(node.store, shelf, after, limit);
+      looks += found.rows.length;
+      return {
+        rows: found.rows.map(({ key, sequence }) => ({ state: "unknown", shelf, key, sequence })),
+        next: found.next,
+      };
+    };
+    await c.pass(2 * DECIDED_MS);
+    expect(looks).toBe(2);
+    expect(node.store.asideUsage().has(RESTORED_SHELF)).toBe(false);
+    expect(lines).toEqual(["restored-row-unreadable"]);
+  });
+
   test("at a node that is no owner goes to the owners like a hint that nobody has had", async () => {
     const c = cluster();
     const [first] = owners(c);
