@@ -8,17 +8,12 @@
  */
 import type { ActiveLayout } from "../core/active-layout.ts";
 import type { NodeId } from "../core/ids.ts";
-import {
-  HANDOFF_BYTES_AT_ONCE,
-  HANDOFF_BYTES_PER_SECOND,
-  HANDOFF_REMEMBERED_MAX,
-  HANDOFF_ROWS_AT_ONCE,
-  HANDOFF_ROWS_PER_SECOND,
-} from "../core/limits.ts";
+import { HANDOFF_REMEMBERED_MAX } from "../core/limits.ts";
 import type { AsideUsage, PlaceCursor } from "../env/disk.ts";
 import type { Worker } from "../env/worker.ts";
 import type { AsideFound, AsideRecord } from "../storage/record-store.ts";
 import type { Replication } from "./context.ts";
+import { paceMs, rowsAtOnce } from "./handoff-pace.ts";
 import { type Delivery, deliverHint } from "./handoff-row.ts";
 import { decodeHintNote } from "./hint-note.ts";
 import { hintTarget, isRottenName } from "./hint-rows.ts";
@@ -43,6 +38,8 @@ interface Shelf {
   wasThere: boolean;
   /** A whole pass has gone by since its node came back: it has been brought everything once. */
   wasServed: boolean;
+  /** How many times as long as a pass the pause after the next one lasts in which nothing happens. */
+  pauseShare: number;
   /** Something happened in this pass that makes the next one worth beginning soon. */
   hasMoved: boolean;
   /** Hints whose custody has ended, by key: their sequence then. They wait for their target alone. */
@@ -67,6 +64,8 @@ class Handoff {
   readonly #shelves = new Map<string, Shelf>();
   /** Names of shelves that are damaged, and were told of. */
   readonly #rotten = new Set<string>();
+  /** Members that were there at the last look. */
+  #there: ReadonlySet<NodeId> = new Set();
   /** The budget was used up and there is not yet room enough again. */
   #overBudget = false;
 
@@ -81,6 +80,7 @@ class Handoff {
     if (layout === undefined || this.#r.membership.refusesWrites()) return RETRY_MS;
     if (this.#r.mayBeCopy()) return IDLE_MS;
     this.#judgeBudget();
+    this.#noteReturns(layout);
     const beganMs = this.#r.env.clock.monotonicMs();
     const due = this.#nextDue(beganMs);
     if (due === null) return IDLE_MS;
@@ -102,6 +102,18 @@ class Handoff {
     const nowMs = this.#r.env.clock.monotonicMs();
     this.#schedule(shelf, verdicts, nowMs);
     return Math.max(1, paceMs(hints) - (nowMs - beganMs));
+  }
+
+  /** Who comes back may be an owner whom hints wait for that their targets have already. */
+  #noteReturns(layout: ActiveLayout): void {
+    const before = this.#there;
+    const members = layout.document.members.map((member) => member.id);
+    this.#there = new Set(members.filter((id) => this.#r.membership.liveness(id) === "up"));
+    if ([...this.#there].every((id) => before.has(id))) return;
+    for (const shelf of this.#shelves.values()) {
+      shelf.pauseShare = 1;
+      if (shelf.wasThere) shelf.dueMs = 0;
+    }
   }
 
   /** The shelf that has waited longest of those that have something to do. */
@@ -150,6 +162,7 @@ class Handoff {
         dueMs: 0,
         wasThere: false,
         wasServed: false,
+        pauseShare: 1,
         hasMoved: false,
         ended: new Map(),
         unreadable: new Set(),
@@ -264,25 +277,13 @@ class Handoff {
     shelf.hasMoved ||= failed;
     if (shelf.cursor === null) shelf.wasServed = shelf.wasThere;
     if (shelf.cursor !== null) shelf.dueMs = nowMs + (failed ? RETRY_MS : 0);
-    else if (shelf.hasMoved || this.#overBudget) shelf.dueMs = nowMs + RETRY_MS;
-    // What is left waits for other owners, who may come back any moment as well.
-    else if (shelf.wasThere) shelf.dueMs = nowMs + Math.max(RETRY_MS, passMs);
-    else shelf.dueMs = nowMs + Math.max(PASS_PAUSE_MS, PASS_PAUSE_SHARE * passMs);
+    else if (shelf.hasMoved || this.#overBudget) {
+      shelf.dueMs = nowMs + RETRY_MS;
+      shelf.pauseShare = 1;
+    } else if (shelf.wasThere) {
+      // What is left waits for other owners, who are asked less and less often.
+      shelf.dueMs = nowMs + shelf.pauseShare * Math.max(RETRY_MS, passMs);
+      shelf.pauseShare = Math.min(PASS_PAUSE_SHARE, 2 * shelf.pauseShare);
+    } else shelf.dueMs = nowMs + Math.max(PASS_PAUSE_MS, PASS_PAUSE_SHARE * passMs);
   }
-}
-
-function rowsAtOnce({ rows, bytes }: AsideUsage): number {
-  const fitting = Math.floor((HANDOFF_BYTES_AT_ONCE * rows) / Math.max(1, bytes));
-  return Math.max(1, Math.min(HANDOFF_ROWS_AT_ONCE, fitting));
-}
-
-/** How long so many hints may take at the bounded rate. */
-function paceMs(hints: readonly AsideRecord[]): number {
-  let bytes = 0;
-  for (const { record } of hints) for (const { valueBytes } of record.siblings) bytes += valueBytes;
-  const seconds = Math.max(
-    hints.length / HANDOFF_ROWS_PER_SECOND,
-    bytes / HANDOFF_BYTES_PER_SECOND,
-  );
-  return Math.ceil(seconds * 1000);
 }

@@ -48,6 +48,22 @@ function isHint(found: AsideFound): found is { readonly state: "record" } & Asid
   return found.state === "record" && found.shelf.startsWith(PREFIX);
 }
 
+/**
+ * All that is kept aside of a key, if there are hints at all. Nothing else that lies aside is served, and one row in quarantine,
+ * which may lie there for years, is not to cost every read a question.
+ */
+export function asidesWithHints(
+  store: Pick<RecordStore, "asides" | "asideUsage">,
+  key: Key,
+): readonly AsideFound[] {
+  for (const shelf of store.asideUsage().keys()) {
+    if (shelf.startsWith(PREFIX)) return store.asides(key);
+  }
+  return NOTHING;
+}
+
+const NOTHING: readonly AsideFound[] = [];
+
 /** What is kept for others of a key, merged into what is held of it; and the sequence that must be durable to show it. */
 export function withHints(
   held: CausalRecord | null,

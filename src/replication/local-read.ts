@@ -2,7 +2,7 @@ import type { Key } from "../core/key.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { Replication } from "./context.ts";
 import type { ReadAnswer } from "./data-messages.ts";
-import { withHints } from "./hint-rows.ts";
+import { asidesWithHints, withHints } from "./hint-rows.ts";
 import { routeOf } from "./route.ts";
 
 /** Of a database that may be from before a reap: shown, its rows would be merged and repaired into others. */
@@ -23,7 +23,7 @@ export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAn
   let record = stored.state === "record" ? stored.record : null;
   let { sequence } = stored;
   // What an owner keeps for others, from a time before it was one, is no secret to its readers.
-  const asides = r.store.asides(key);
+  const asides = asidesWithHints(r.store, key);
   if (asides.length > 0) ({ record, sequence } = withHints(record, sequence, asides));
   const answer: ReadAnswer = { record, counts: sure };
   if (r.store.isDurable(sequence)) return answer;
@@ -36,7 +36,7 @@ export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAn
  */
 export function standInRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAnswer> {
   if (r.mayBeCopy()) return NOTHING_YET;
-  const { record, sequence } = withHints(null, 0, r.store.asides(key));
+  const { record, sequence } = withHints(null, 0, asidesWithHints(r.store, key));
   if (record !== null) r.counters.standInReads++;
   const answer: ReadAnswer = { record, counts: record !== null };
   if (r.store.isDurable(sequence)) return answer;

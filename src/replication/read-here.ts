@@ -5,6 +5,7 @@
 import { resolve } from "../core/conflict.ts";
 import type { CausalRecord, Sibling } from "../core/version.ts";
 import type { Replication } from "./context.ts";
+import { asidesWithHints } from "./hint-rows.ts";
 import { planOf } from "./plan.ts";
 import type { GetFound, GetRequest } from "./requests.ts";
 
@@ -17,7 +18,11 @@ export function readHere(r: Replication, request: GetRequest): GetFound | null {
   if (homes.length !== 1 || homes[0] !== r.self) return null;
   const stored = r.replica.read(request.key);
   if (stored.state === "unknown" || !r.store.isDurable(stored.sequence)) return null;
-  if (r.doubt.any || r.doubt.ofRow(request.key) || r.store.asides(request.key).length > 0) {
+  if (
+    r.doubt.any ||
+    r.doubt.ofRow(request.key) ||
+    asidesWithHints(r.store, request.key).length > 0
+  ) {
     return null;
   }
   const acks = { primary: 1, fallback: 0, of: 1 };

@@ -19,7 +19,7 @@ import { encodeHead } from "../core/record-codec.ts";
 import type { SessionDemand } from "../core/session.ts";
 import type { CausalRecord, Context, Dot, Sibling, Stamp } from "../core/version.ts";
 import type { RecordStore, StoredRecord } from "../storage/record-store.ts";
-import { hintFor, withHints, writeHint } from "./hint-rows.ts";
+import { asidesWithHints, hintFor, withHints, writeHint } from "./hint-rows.ts";
 
 /** A put that has reached its coordinator. */
 export interface CoordinatedPut {
@@ -87,7 +87,7 @@ export class Replica {
     // This commits. So before hints are read, which a commit that fails may take back, and before an epoch is taken, whose
     // lease it would take back.
     if (standsFor === null && stored.state === "unknown") this.#beforeOverwrite(put.key);
-    const asides = this.#store.asides(put.key);
+    const asides = asidesWithHints(this.#store, put.key);
     if (asides.length > 0) ({ record: local, sequence } = withHints(local, sequence, asides));
     if (put.idempotencyKey !== "" && local !== null) {
       const first = local.siblings.find((sibling) => sibling.idempotencyKey === put.idempotencyKey);

@@ -305,6 +305,22 @@ describe("while its target is away", () => {
   });
 });
 
+test("while other owners stay away, who has it is asked less and less often, and at once when one is back", async () => {
+  const { world, homes, a, b, f } = cluster();
+  world.leave(...homes);
+  done(await world.putAt(f, "k", "v"));
+  await world.clock.run(world.clock.monotonicMs() + 100);
+  world.comeBack(a);
+  await world.handOffFor(5_000);
+  const before = f.sent.length;
+  await world.handOffFor(120_000);
+  const asked = f.sent.slice(before).filter(({ to, kind }) => to === a.id && kind === "held");
+  expect(asked.length).toBeLessThanOrEqual(120 / 10);
+  world.comeBack(b);
+  await world.handOffFor(1_500);
+  expect(world.hint(f, "k", a)).toBeUndefined();
+});
+
 describe("when the ring has changed", () => {
   test("hints for a node that has left go to the owners there are now", async () => {
     const { world, homes, c, f, id } = cluster();

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { demandOf, NEW_SESSION } from "../../src/core/session.ts";
 import type { GetRequest } from "../../src/replication/requests.ts";
+import { QUARANTINE_SHELF } from "../../src/storage/shelves.ts";
 import { ReplicationCluster } from "../support/replication-cluster.ts";
 
 function request(cluster: ReplicationCluster, text: string): GetRequest {
@@ -74,4 +75,24 @@ test("a sole home that cannot read its row, or doubts it, does not answer at onc
   expect(coordinator.get(request(cluster, "k"))).toBeInstanceOf(Promise);
   const all = new ReplicationCluster(["eu"], 3, { inDoubt: [0] });
   expect(all.node(0).coordinator.get(request(all, "k"))).toBeInstanceOf(Promise);
+});
+
+test("a row in quarantine costs reads and puts of other keys no question", async () => {
+  for (const regions of [["eu"], ["eu", "us", "ap"]]) {
+    const cluster = new ReplicationCluster(regions);
+    await cluster.put(0, "k", "v");
+    let asked = 0;
+    for (const { store } of cluster.nodes) {
+      const record = store.rows.get(cluster.key("k").id)?.record ?? { context: [], siblings: [] };
+      store.setAside(QUARANTINE_SHELF, cluster.key("q"), record, null, new Uint8Array(0));
+      const asides = store.asides.bind(store);
+      store.asides = (key) => {
+        asked++;
+        return asides(key);
+      };
+    }
+    expect((await cluster.get(0, "k")).status).toBe("ok");
+    expect((await cluster.put(0, "k", "w")).status).toBe("ok");
+    expect(asked).toBe(0);
+  }
 });
