@@ -77,7 +77,7 @@ function drawNamespace(random: SeededRandom, nodes: number, regions: number): Na
   };
 }
 
-function drawNetwork(random: SeededRandom, regions: number): NetworkOptions {
+export function drawNetwork(random: SeededRandom, regions: number): NetworkOptions {
   const lossy = random.chance(0.6);
   const nearMs = random.between(0.2, 3);
   const farMs: number[][] = [];
@@ -102,7 +102,7 @@ function drawNetwork(random: SeededRandom, regions: number): NetworkOptions {
 
 const SHAPES: readonly PartitionShape[] = ["lone", "region", "half", "uniform-size", "pair"];
 
-function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions {
+export function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions {
   const often = (probability: number, low: number, high: number): number =>
     random.chance(probability) ? safetyMs / random.between(low, high) : 0;
   const shapes = SHAPES.filter(() => random.chance(0.6));
@@ -134,7 +134,7 @@ function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions {
   return { ...drawn, ...deaths, powerCutMs: 0, rollBackMs: often(1, 1, 3) };
 }
 
-function drawWorkload(random: SeededRandom): WorkloadOptions {
+export function drawWorkload(random: SeededRandom): WorkloadOptions {
   const weight = (usual: number): number => (random.chance(0.85) ? usual : 0);
   return {
     operations: random.integer(105, 170),

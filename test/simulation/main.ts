@@ -4,6 +4,7 @@
  * npm run sim -- --seeds N --table FILE        the same, added to the totals of FILE; seeds that are in it are not run again
  * npm run sim -- --table FILE                  the totals of FILE as a table
  * npm run sim -- --smoke                       the seeds that once failed, some fresh ones, and a canary (npm run ok)
+ * npm run sim -- ... --profile smoke           small worlds with the commonest faults; without it `full`, with everything
  * npm run sim -- --seed N --hash               the trace hash alone, for comparisons between runtimes
  *
  * Exit code 1 on any violation. A failing seed replays exactly, on any of the three runtimes.
@@ -14,9 +15,10 @@ import { createSystemHasher } from "../../runtimes/shared/system-hasher.ts";
 import { type Figures, tableOf } from "./figures.ts";
 import onceFailing from "./found-seeds.json" with { type: "json" };
 import { runCanary } from "./mutant-runs.ts";
+import { type Profile, parseProfile } from "./profile.ts";
 import { runSeed, type SeedResult } from "./run-seed.ts";
 import { runSeeds, serveSeeds } from "./seed-jobs.ts";
-import { addToTotals, digestOfCode, freshSeeds, readTotals } from "./totals.ts";
+import { addToTotals, digestOfCode, freshSeeds, nameOfTotal, readTotals } from "./totals.ts";
 
 const SMOKE_SEEDS = 40;
 const PORTION_SEEDS = 500;
@@ -42,9 +44,14 @@ function printVerdict(result: SeedResult): void {
   );
 }
 
-async function one(seed: number, trace: boolean, hashOnly: boolean): Promise<boolean> {
+async function one(
+  seed: number,
+  profile: Profile,
+  trace: boolean,
+  hashOnly: boolean,
+): Promise<boolean> {
   if (!hashOnly) print(`SEED=${seed} commit=${commit()}`);
-  const result = await runSeed(seed, await createSystemHasher(), trace);
+  const result = await runSeed(seed, await createSystemHasher(), profile, trace);
   if (hashOnly) {
     print(result.hash);
     return result.violations.length === 0;
@@ -65,40 +72,50 @@ function printTable(figures: Figures): void {
 /** Returns how many failed. */
 async function many(
   seeds: readonly number[],
+  profile: Profile,
   jobs: number,
   onFigures: (figures: Figures) => void = printTable,
 ): Promise<number> {
-  print(`${seeds.length} seeds from ${seeds[0]} commit=${commit()} jobs=${jobs}`);
+  print(
+    `${seeds.length} seeds from ${seeds[0]} profile=${profile} commit=${commit()} jobs=${jobs}`,
+  );
+  const replayAs = profile === "full" ? "" : ` --profile ${profile}`;
   const failed: SeedResult[] = [];
-  const figures = await runSeeds(seeds, jobs, (result) => {
+  const figures = await runSeeds(seeds, profile, jobs, (result) => {
     if (result.violations.length === 0) return;
     failed.push(result);
     printVerdict(result);
-    print(`  replay: npm run sim -- --seed ${result.seed} --trace`);
+    print(`  replay: npm run sim -- --seed ${result.seed}${replayAs} --trace`);
   });
   onFigures(figures);
   return failed.length;
 }
 
 /** Runs what FILE does not have yet, in portions, so that an interrupted run keeps what it has done. */
-async function addTo(file: string, first: number, count: number, jobs: number): Promise<number> {
+async function addTo(
+  file: string,
+  profile: Profile,
+  first: number,
+  count: number,
+  jobs: number,
+): Promise<number> {
   const digest = digestOfCode();
-  const fresh = freshSeeds(readTotals(file)[digest], first, count);
+  const fresh = freshSeeds(readTotals(file)[nameOfTotal(digest, profile)], first, count);
   print(`${count - fresh.length} of these seeds have been run on this code before`);
   let failed = 0;
   for (let at = 0; at < fresh.length; at += PORTION_SEEDS) {
     const seeds = fresh.slice(at, at + PORTION_SEEDS);
-    failed += await many(seeds, jobs, (figures) => {
-      addToTotals(file, digest, commit(), seeds, figures);
+    failed += await many(seeds, profile, jobs, (figures) => {
+      addToTotals(file, digest, profile, commit(), seeds, figures);
     });
   }
   return failed;
 }
 
 function showTotals(file: string): void {
-  for (const [digest, { commit: at, ranges, figures }] of Object.entries(readTotals(file))) {
+  for (const [name, { commit: at, ranges, figures }] of Object.entries(readTotals(file))) {
     const spans = ranges.map(([from, to]) => (from === to ? `${from}` : `${from} to ${to}`));
-    print(`code ${digest}, last run at commit ${at}: seeds ${spans.join(", ")}`);
+    print(`code ${name}, last run at commit ${at}: seeds ${spans.join(", ")}`);
     printTable(figures);
   }
 }
@@ -107,7 +124,7 @@ async function smoke(jobs: number): Promise<void> {
   const seeds = [...onceFailing.map((entry) => entry.seed)];
   for (let seed = 1; seeds.length < SMOKE_SEEDS; seed++)
     if (!seeds.includes(seed)) seeds.push(seed);
-  const failed = await many(seeds, jobs);
+  const failed = await many(seeds, "full", jobs);
   const canary = await runCanary();
   print(canary.text);
   const bad = failed + (canary.caught ? 0 : 1);
@@ -122,6 +139,7 @@ async function main(): Promise<void> {
       seed: { type: "string" },
       seeds: { type: "string" },
       first: { type: "string", default: "1" },
+      profile: { type: "string", default: "full" },
       table: { type: "string" },
       jobs: { type: "string", default: "2" },
       smoke: { type: "boolean", default: false },
@@ -131,10 +149,11 @@ async function main(): Promise<void> {
     },
   });
   const jobs = Number(values.jobs);
-  if (values.serve) return serveSeeds();
+  const profile = parseProfile(values.profile);
+  if (values.serve) return serveSeeds(profile);
   if (values.smoke) return smoke(jobs);
   if (values.seed !== undefined) {
-    const ok = await one(Number(values.seed), values.trace, values.hash);
+    const ok = await one(Number(values.seed), profile, values.trace, values.hash);
     process.exitCode = ok ? 0 : 1;
     return;
   }
@@ -146,9 +165,10 @@ async function main(): Promise<void> {
     table === undefined
       ? await many(
           Array.from({ length: count }, (_, i) => first + i),
+          profile,
           jobs,
         )
-      : await addTo(table, first, count, jobs);
+      : await addTo(table, profile, first, count, jobs);
   if (table !== undefined) showTotals(table);
   print(`${count - failed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;

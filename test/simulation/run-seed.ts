@@ -4,11 +4,11 @@ import { judgeCaches } from "./checkers/caches.ts";
 import { judgeStrayRows } from "./checkers/convergence.ts";
 import { judgeFinalState } from "./checkers/final-state.ts";
 import type { Violation } from "./checkers/report.ts";
-import { drawOptions } from "./draw-options.ts";
 import { Faults } from "./faults/faults.ts";
 import { formCluster } from "./forming.ts";
 import { heal } from "./healing.ts";
 import type { SimOptions } from "./options.ts";
+import { drawWorld, type Profile } from "./profile.ts";
 import { Workload } from "./workload/workload.ts";
 import { World } from "./world.ts";
 
@@ -28,9 +28,10 @@ export interface SeedResult {
 export async function runSeed(
   seed: number,
   hasher: Hasher,
+  profile: Profile = "full",
   keepTrace = false,
 ): Promise<SeedResult> {
-  const world = new World(drawOptions(seed), hasher, keepTrace);
+  const world = new World(drawWorld(seed, profile), hasher, keepTrace);
   try {
     await run(world);
   } catch (error) {

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createSystemHasher } from "../../runtimes/shared/system-hasher.ts";
 import { type Figures, figuresOf } from "./figures.ts";
+import type { Profile } from "./profile.ts";
 import { runSeed, type SeedResult } from "./run-seed.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
@@ -16,15 +17,15 @@ const SEED_LIMIT_MS = 120_000;
 /** Runs all seeds, `jobs` at a time; `onResult` sees each as it ends. */
 export async function runSeeds(
   seeds: readonly number[],
+  profile: Profile,
   jobs: number,
   onResult: (result: SeedResult) => void,
-  main = MAIN,
 ): Promise<Figures> {
   const results: SeedResult[] = [];
   const startMs = performance.now();
   let next = 0;
   const lane = async (): Promise<void> => {
-    const child = startChild(main);
+    const child = startChild(MAIN, profile);
     try {
       for (let at = next++; at < seeds.length; at = next++) {
         const result = await child.run(seeds[at] as number);
@@ -46,9 +47,10 @@ interface SeedChild {
 }
 
 /** A child that runs one seed after another: `--serve` reads their numbers from stdin and answers with a line each. */
-export function startChild(main: string): SeedChild {
+export function startChild(main: string, profile: Profile = "full"): SeedChild {
   const runtimeFlags = "Deno" in globalThis ? ["run", "-A"] : [];
-  const child: ChildProcess = spawn(process.execPath, [...runtimeFlags, main, "--serve"], {
+  const args = [...runtimeFlags, main, "--serve", "--profile", profile];
+  const child: ChildProcess = spawn(process.execPath, args, {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const { stdin, stdout } = child;
@@ -80,12 +82,12 @@ export function startChild(main: string): SeedChild {
   };
 }
 
-export async function serveSeeds(): Promise<void> {
+export async function serveSeeds(profile: Profile): Promise<void> {
   const hasher = await createSystemHasher();
   // Nobody reads the stacks of the errors that a lossy network makes by the thousand, and they took a sixth of the time.
   Error.stackTraceLimit = 0;
   for await (const line of createInterface({ input: process.stdin })) {
-    const result = await runSeed(Number(line), hasher);
+    const result = await runSeed(Number(line), hasher, profile);
     process.stdout.write(`${JSON.stringify(result)}\n`);
   }
 }

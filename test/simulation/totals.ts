@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { addFigures, type Figures } from "./figures.ts";
+import type { Profile } from "./profile.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** What a seed's run depends on. */
@@ -20,8 +21,13 @@ interface Total {
   readonly figures: Figures;
 }
 
-/** By the digest of the code. */
+/** By the digest of the code and the profile. */
 type Totals = Readonly<Record<string, Total>>;
+
+/** What one total is of. */
+export function nameOfTotal(digest: string, profile: Profile): string {
+  return `${digest} ${profile}`;
+}
 
 export function digestOfCode(): string {
   const hash = createHash("sha256");
@@ -60,17 +66,21 @@ export function freshSeeds(
 export function addToTotals(
   file: string,
   digest: string,
+  profile: Profile,
   commit: string,
   seeds: readonly number[],
   figures: Figures,
 ): Total {
-  const before = readTotals(file)[digest];
+  const name = nameOfTotal(digest, profile);
+  const ofThisCode = Object.entries(readTotals(file)).filter(([key]) => key.startsWith(digest));
+  const totals: Totals = Object.fromEntries(ofThisCode);
+  const before = totals[name];
   const total: Total = {
     commit,
     ranges: joined([...(before?.ranges ?? []), ...seeds.map((seed) => [seed, seed] as const)]),
     figures: before === undefined ? figures : addFigures(before.figures, figures),
   };
-  writeFileSync(file, `${JSON.stringify({ [digest]: total }, null, 1)}\n`);
+  writeFileSync(file, `${JSON.stringify({ ...totals, [name]: total }, null, 1)}\n`);
   return total;
 }
 
