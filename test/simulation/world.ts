@@ -10,7 +10,8 @@ import type { Env } from "../../src/env/env.ts";
 import type { LogFields, Logger } from "../../src/env/logger.ts";
 import { createNode, type GyreNode } from "../../src/node.ts";
 import type { NodeConfig } from "../../src/node-config.ts";
-import { ACTOR_META } from "../../src/storage/meta-names.ts";
+import { ACTOR_META, RESTORED_META } from "../../src/storage/meta-names.ts";
+import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import type { Violation } from "./checkers/report.ts";
 import { FaultAtlas } from "./fault-atlas.ts";
@@ -232,12 +233,30 @@ export class World {
       logger: this.#loggerOf(process),
       transport: this.network.transportFor(process),
       failStop: (reason, cause) => {
+        if (process.alive && reason === COPY_REASON && this.options.faults.rollBackMs > 0) {
+          this.#startAgainAsCopy(process.index);
+          throw new Error(`fail-stop: ${reason}`);
+        }
         // A dead process writes to a fenced disk: that is no finding.
         if (process.alive) this.violate("fail-stop", `node ${process.index}: ${reason}: ${cause}`);
         this.crash(process.index);
         throw new Error(`fail-stop: ${reason}`, { cause });
       },
     };
+  }
+
+  /** A node that its peers have told that it was rolled back ends, and is started again: what it has is held apart then. */
+  #startAgainAsCopy(index: number): void {
+    const keys = this.atlas.keysAt(index);
+    this.count("copy ended itself");
+    this.crash(index);
+    const { disk } = this.node(index);
+    // As the next open would; the atlas looks at the disk as it is then.
+    if (disk.meta(RESTORED_META)?.[0] === RESTORED_MARK) disk.holdRestored();
+    this.atlas.lostDatabase(index, keys);
+    this.clock.after(COPY_RESTART_MS, () => {
+      if (!this.node(index).alive) this.boot(index);
+    });
   }
 
   #loggerOf(process: SimProcess): Logger {
@@ -290,6 +309,9 @@ function forgetActor(disk: SimDiskHandle): void {
   disk.deleteMeta(ACTOR_META);
   disk.commit();
 }
+
+const COPY_REASON = "this database was rolled back, or is a copy of one that went on";
+const COPY_RESTART_MS = 200;
 
 const EXPLAINED_ERRORS = new Set([
   "row-damaged",

@@ -42,12 +42,10 @@ export function restoreBackup(kit: FaultKit): void {
 
 /**
  * A damaged log: the database is as it was a while ago. The scan before opening, or the high-water file, finds that out
- * (src/storage/database-file.ts), and the node goes on with what it has, in doubt and under a new actor id.
+ * (src/storage/database-file.ts), and the node goes on as from a backup, in doubt and under a new actor id.
  */
 export function loseNewest(kit: FaultKit): void {
   const { world } = kit;
-  // Within seconds, as grace goes in such a world, a tombstone may have been reaped since: of that a log knows nothing.
-  if (world.options.reaping !== null) return;
   const node = victim(kit);
   if (node === null) return;
   const image = node.backups.at(-1);
@@ -57,8 +55,13 @@ export function loseNewest(kit: FaultKit): void {
   kit.trace(`lose newest ${node.index}`);
   const keys = world.atlas.keysAt(node.index);
   node.disk.putBack(image);
-  node.disk.mark({ [ACTOR_META]: null, [IN_DOUBT_META]: new Uint8Array([1]) });
+  node.disk.mark({
+    [ACTOR_META]: null,
+    [IN_DOUBT_META]: new Uint8Array([1]),
+    [RESTORED_META]: new Uint8Array([RESTORED_MARK]),
+  });
   node.forgotten = true;
+  node.disk.holdRestored();
   world.atlas.lostDatabase(node.index, keys);
   goOn(kit, node);
 }
@@ -69,8 +72,6 @@ export function loseNewest(kit: FaultKit): void {
  */
 export function rollBack(kit: FaultKit): void {
   const { world } = kit;
-  // As above: nothing but a mark would tell that tombstones may have been reaped since.
-  if (world.options.reaping !== null) return;
   const node = victim(kit);
   const image = node?.backups.at(-1);
   if (node === null || image === undefined) return;
