@@ -1,5 +1,7 @@
 import { SCRUB_INTERVAL_MS, SCRUB_ROWS_PER_SECOND } from "../core/limits.ts";
+import { DiskFullError } from "../env/disk.ts";
 import type { Worker } from "../env/worker.ts";
+import type { PlacedRow } from "../storage/record-store.ts";
 import { TableScan } from "../storage/tree-scan.ts";
 import type { Trees } from "../storage/trees.ts";
 import type { AntiEntropyFigures } from "./anti-entropy-figures.ts";
@@ -18,6 +20,8 @@ export interface ScrubOptions {
 /** When the last scrub ended, by the wall clock: 8 bytes, ms since 1970. */
 const META_SCRUBBED_AT = "scrubbed-at";
 const IDLE_MS = 10_000;
+/** After a step that found the disk full: it goes on where it stopped. */
+const FULL_MS = 10_000;
 /** Rows that one step looks at. Each is read whole from the disk. */
 const STEP_ROWS = 32;
 
@@ -31,6 +35,7 @@ export function scrubWorker(options: ScrubOptions): Worker {
   const intervalMs = options.intervalMs ?? SCRUB_INTERVAL_MS;
   const stepMs = (STEP_ROWS * 1000) / (options.rowsPerSecond ?? SCRUB_ROWS_PER_SECOND);
   let scan: TableScan | null = null;
+  let unchecked: PlacedRow[] = [];
   let comparing = false;
   let mismatchesBefore = 0;
   const begin = (): void => {
@@ -38,48 +43,63 @@ export function scrubWorker(options: ScrubOptions): Worker {
     r.env.logger.info("scrub-started", {});
   };
   const end = (): void => {
+    setScrubbedAt(r);
     comparing = false;
     figures.scrubs++;
     const mismatches = trees.mismatches - mismatchesBefore;
     if (mismatches > 0) r.env.logger.error("tree-mismatch", { units: mismatches });
     r.env.logger.info("scrub-ended", { mismatches, unreadable: figures.rowsUnreadable });
-    setScrubbedAt(r);
   };
-  return {
-    name: "scrub",
-    step: () => {
-      if (comparing) {
-        if (!trees.isBuilding) end();
-        return Promise.resolve(stepMs);
-      }
-      if (scan === null) {
-        if (trees.state !== "built" || !isDue(r, intervalMs)) return Promise.resolve(IDLE_MS);
-        begin();
-        return Promise.resolve(stepMs);
-      }
+  const step = (): number => {
+    if (comparing) {
+      if (!trees.isBuilding) end();
+      return stepMs;
+    }
+    if (scan === null) {
+      if (trees.state !== "built" || !isDue(r, intervalMs)) return IDLE_MS;
+      begin();
+      return stepMs;
+    }
+    if (unchecked.length === 0) {
       const rows = scan.next(STEP_ROWS);
       if (rows === null) {
         scan = null;
         comparing = true;
         mismatchesBefore = trees.mismatches;
         trees.startScrub();
-        return Promise.resolve(stepMs);
+        return stepMs;
       }
-      for (const row of rows) checkRow(r, figures, { ...row, bytes: row.keyBytes });
-      return Promise.resolve(stepMs);
-    },
+      unchecked = [...rows];
+    }
+    for (let row = unchecked[0]; row !== undefined; row = unchecked[0]) {
+      checkRow(r, figures, row);
+      unchecked.shift();
+    }
+    return stepMs;
   };
+  return { name: "scrub", step: () => Promise.resolve(orLater(step)) };
 }
 
-function checkRow(
-  r: Replication,
-  figures: AntiEntropyFigures,
-  name: { readonly namespace: number; readonly bytes: Uint8Array },
-): void {
+/** The store has told of a full disk already. */
+function orLater(step: () => number): number {
+  try {
+    return step();
+  } catch (error) {
+    if (error instanceof DiskFullError) return FULL_MS;
+    throw error;
+  }
+}
+
+function checkRow(r: Replication, figures: AntiEntropyFigures, row: PlacedRow): void {
+  const name = { namespace: row.namespace, bytes: row.keyBytes };
   const key = keyOf(r, name.namespace, name.bytes);
   const state = key === null ? "unknown" : r.store.checkRow(key);
-  if (state === "healed") figures.rowsHealed++;
-  if (state !== "unknown") return;
+  if (state === "healed") {
+    figures.rowsHealed++;
+    return;
+  }
+  // A row whose key has rotten is met by a scan, and under no key.
+  if (state !== "unknown" && row.state !== "unknown") return;
   figures.rowsUnreadable++;
   noteUnreadable(r, name);
 }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { utf8Encode } from "../../src/core/bytes.ts";
+import type { Disk } from "../../src/env/disk.ts";
 import type { Worker } from "../../src/env/worker.ts";
 import { newAntiEntropyFigures } from "../../src/replication/anti-entropy-figures.ts";
 import type { Replication } from "../../src/replication/context.ts";
@@ -24,8 +25,8 @@ let builder: Worker;
 let scrub: Worker;
 
 /** A process that starts on the disk as it is. */
-function start(): void {
-  bench = storeOver(hasher, disk.open());
+function start(handle: Disk = disk.open()): void {
+  bench = storeOver(hasher, handle);
   noted = [];
   const r = {
     store: bench.store,
@@ -135,6 +136,39 @@ describe("the scrub", () => {
     disk.crash();
     start();
     expect(bench.values("k7")).toEqual(["value 7"]);
+  });
+
+  test("goes on later when the disk is full, without a word and without an end that it has not come to", async () => {
+    fill(100);
+    await run();
+    bench.clock.nowMs += WEEK_MS;
+    disk.full = true;
+    await run();
+    expect(figures.scrubs).toBe(0);
+    expect(bench.logger.lines.filter((line) => line.event === "scrub-ended")).toEqual([]);
+    disk.full = false;
+    await run();
+    expect(figures.scrubs).toBe(1);
+  });
+
+  test("notes a row that a scan meets and no key finds: its key has rotten", async () => {
+    fill(10);
+    disk.crash();
+    const handle = disk.open();
+    start({
+      ...handle,
+      scan: (range) => {
+        const rows = handle.scan(range);
+        const [first] = rows;
+        // Its checksum is of another key.
+        return first === undefined ? [] : [...rows, { ...first, key: utf8Encode("zz") }];
+      },
+    });
+    await run();
+    bench.clock.nowMs += WEEK_MS;
+    await run();
+    expect(figures).toMatchObject({ scrubs: 1, rowsUnreadable: 1 });
+    expect(noted).toContain("zz");
   });
 
   test("says so when a tree is not as its rows are", async () => {
