@@ -19,13 +19,19 @@ export interface Key {
 /** REQUIRES: `text` has passed the checks of key-rules.ts. The namespace id is hashed as four big-endian bytes. */
 export function makeKey(hasher: Hasher, namespace: NamespaceId, text: string): Key {
   const bytes = utf8Encode(text);
+  const hash = hashOf(hasher, namespace, bytes);
+  return { namespace, text, bytes, hash, id: `${namespace}/${text}` };
+}
+
+/** Of a key's bytes, as they are on the disk: those of a damaged row need not be text. */
+export function hashOf(hasher: Hasher, namespace: number, bytes: Uint8Array): Hash64 {
   const hashed = passingBytes.take(4 + bytes.length);
   hashed[0] = namespace >>> 24;
   hashed[1] = namespace >>> 16;
   hashed[2] = namespace >>> 8;
   hashed[3] = namespace;
   hashed.set(bytes, 4);
-  return { namespace, text, bytes, hash: hasher.hash64(hashed), id: `${namespace}/${text}` };
+  return hasher.hash64(hashed);
 }
 
 const TWO_POW_20 = 2 ** 20;

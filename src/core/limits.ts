@@ -92,8 +92,11 @@ export const RESTORED_KEYS_AT_ONCE = 128;
 export const RESTORED_BYTES_AT_ONCE = 4 * MIB;
 /** Rows in one page of the quarantine: with values of the largest size it is still an answer that a client can take. */
 export const QUARANTINE_PAGE_ROWS = 8;
-/** Keys remembered for the quiet rule. More: all others count as touched when the newest forgotten one was. */
-export const TOUCHED_KEYS_MAX = 65_536;
+/**
+ * Times remembered for the quiet rule, by the hash of the key: 4 MiB. At a thousand deliveries of hints a second one key in five
+ * looks touched that was not, and is reaped later.
+ */
+export const TOUCHED_SLOTS = 2 ** 20;
 
 // ---- tokens that clients carry -----------------------------------------------------------------------------------
 
@@ -137,6 +140,10 @@ export const PEER_QUEUE_ITEMS_MAX = 4096;
 export const PEER_QUEUE_BYTES_MAX = 64 * MIB;
 /** Bytes of one request or answer between peers, counted while streaming. More: 413. */
 export const PEER_BODY_BYTES_MAX = 80 * MIB;
+/** Bodies of requests of peers that are still arriving, over all connections. More: 503, and the caller tries elsewhere. */
+export const PEER_BODIES_ARRIVING_BYTES_MAX = 256 * MIB;
+/** Connections to the peer listener. More: the oldest on which nothing was proven is closed, else the new one. */
+export const PEER_CONNECTIONS_MAX = 8_192;
 /** Records above this many bytes travel alone: a batch must not wait for one of them. */
 export const RECORD_ALONE_BYTES = 256 * KIB;
 /** Values up to this many bytes are sent in answer to a digest read too: a second round trip would cost more. */

@@ -6,6 +6,8 @@ import { assert } from "./assert.ts";
 
 /** Samples in a quiet period: rows count as changed for up to an eighth of it too long. */
 const SAMPLES = 8;
+/** In a quiet period: keys count as touched for up to a 64th of it too long. Four bytes of them last for centuries. */
+const TICKS = 64;
 
 interface Sample {
   readonly atMs: number;
@@ -47,35 +49,33 @@ export class QuietRows {
 }
 
 /**
- * Keys of which something was taken in, replaced or dropped lately. Bounded: when there are too many the oldest are
- * forgotten, and then every key that is not listed counts as touched when the newest of those was.
+ * When something of a key was taken in, replaced or dropped last. Memory is fixed: keys whose hashes share a slot share its
+ * time, and times are rounded up, so a key may look touched that was not, never the other way round.
  */
 export class TouchedKeys {
   readonly #quietMs: number;
-  readonly #keysMax: number;
-  /** By key id, oldest first. */
-  readonly #touchedMs = new Map<string, number>();
-  #floorMs: number;
+  readonly #startMs: number;
+  readonly #tickMs: number;
+  /** By hash, in ticks since the start, rounded up; 0: at the start. */
+  readonly #touchedTicks: Uint32Array;
 
-  constructor(quietMs: number, keysMax: number, startMs: number) {
+  /** REQUIRES: `slots` is a power of two. */
+  constructor(quietMs: number, slots: number, startMs: number) {
+    assert((slots & (slots - 1)) === 0, "slots are a power of two");
     this.#quietMs = quietMs;
-    this.#keysMax = keysMax;
-    this.#floorMs = startMs;
+    this.#startMs = startMs;
+    this.#tickMs = quietMs / TICKS;
+    this.#touchedTicks = new Uint32Array(slots);
   }
 
-  touch(keyId: string, nowMs: number): void {
-    this.#touchedMs.delete(keyId);
-    this.#touchedMs.set(keyId, nowMs);
-    for (const [oldest, atMs] of this.#touchedMs) {
-      const isOver = nowMs - atMs >= this.#quietMs;
-      if (!isOver && this.#touchedMs.size <= this.#keysMax) break;
-      this.#touchedMs.delete(oldest);
-      if (!isOver) this.#floorMs = atMs;
-    }
+  touch(hash: number, nowMs: number): void {
+    const slots = this.#touchedTicks;
+    slots[hash & (slots.length - 1)] = Math.floor((nowMs - this.#startMs) / this.#tickMs) + 1;
   }
 
-  isQuiet(keyId: string, nowMs: number): boolean {
-    const touchedMs = Math.max(this.#touchedMs.get(keyId) ?? this.#floorMs, this.#floorMs);
-    return nowMs - touchedMs >= this.#quietMs;
+  isQuiet(hash: number, nowMs: number): boolean {
+    const slots = this.#touchedTicks;
+    const ticks = slots[hash & (slots.length - 1)] as number;
+    return nowMs - this.#startMs - ticks * this.#tickMs >= this.#quietMs;
   }
 }

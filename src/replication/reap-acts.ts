@@ -39,7 +39,10 @@ export function reapHere(
     else reaped.push({ at, key: item.key, sequence: stored.sequence });
   }
   // One commit for all of it: a round is one sync of the disk, which this thread waits for.
-  const removed = reaping.horizons.raiseWith(horizons, (values) => store.remove(reaped, values));
+  const removed = reaping.quiet.reaping(
+    reaped.map(({ key }) => key),
+    () => reaping.horizons.raiseWith(horizons, (values) => store.remove(reaped, values)),
+  );
   for (const [i, { at }] of reaped.entries()) {
     done[at] = removed[i] === true;
     if (done[at]) counters.tombstonesReaped++;

@@ -31,7 +31,7 @@ export interface ReapingParts {
  * must not count the time in which the machine slept, as that of `r` does.
  */
 export function createReaping(r: Replication, clock: Clock, graceMs: number): ReapingParts {
-  const quiet = new QuietWatch(r.store, clock, r.lifeMs);
+  const quiet = new QuietWatch(r.store, r.env.hasher, clock, r.lifeMs);
   const horizons = new Horizons(r.store.meta);
   const reaping: Reaping = { r, quiet, graceMs, horizons };
   const handlers = { ...reapHandlers(reaping), ...restoredHandlers(r, horizons) };

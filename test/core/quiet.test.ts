@@ -48,48 +48,62 @@ describe("QuietRows", () => {
 });
 
 describe("TouchedKeys", () => {
+  const SLOTS = 8;
+  /** Times are rounded up to a 64th of the quiet period. */
+  const TICK = QUIET / 64;
+
   test("a key is quiet again when its time has passed", () => {
-    const keys = new TouchedKeys(QUIET, 10, -QUIET);
-    expect(keys.isQuiet("a", 0)).toBe(true);
-    keys.touch("a", 0);
-    expect(keys.isQuiet("a", QUIET - 1)).toBe(false);
-    expect(keys.isQuiet("b", QUIET - 1)).toBe(true);
-    expect(keys.isQuiet("a", QUIET)).toBe(true);
+    const keys = new TouchedKeys(QUIET, SLOTS, -QUIET);
+    expect(keys.isQuiet(1, 0)).toBe(true);
+    keys.touch(1, 0);
+    expect(keys.isQuiet(1, QUIET - 1)).toBe(false);
+    expect(keys.isQuiet(2, QUIET - 1)).toBe(true);
+    expect(keys.isQuiet(1, QUIET + TICK)).toBe(true);
   });
 
   test("the start of a process counts as a touch of every key", () => {
-    const keys = new TouchedKeys(QUIET, 10, 50);
-    expect(keys.isQuiet("a", 50 + QUIET - 1)).toBe(false);
-    expect(keys.isQuiet("a", 50 + QUIET)).toBe(true);
+    const keys = new TouchedKeys(QUIET, SLOTS, 50);
+    expect(keys.isQuiet(1, 50 + QUIET - 1)).toBe(false);
+    expect(keys.isQuiet(1, 50 + QUIET)).toBe(true);
   });
 
-  test("with too many keys those that were forgotten count as touched, and the others still do", () => {
-    const keys = new TouchedKeys(QUIET, 2, -QUIET);
-    for (const [at, key] of ["a", "b", "c"].entries()) keys.touch(key, at * 100);
-    expect(keys.isQuiet("a", 0 + QUIET - 1)).toBe(false);
-    expect(keys.isQuiet("never seen", QUIET - 1)).toBe(false);
-    expect(keys.isQuiet("a", QUIET)).toBe(true);
-    expect(keys.isQuiet("c", QUIET)).toBe(false);
+  test("many touched keys make others of their slots look touched, and no more than those", () => {
+    const keys = new TouchedKeys(QUIET, SLOTS, -QUIET);
+    for (let i = 0; i < 1_000; i++) keys.touch(3 + SLOTS * i, 0);
+    expect(keys.isQuiet(3 - SLOTS, QUIET - 1)).toBe(false);
+    expect(keys.isQuiet(4, 0)).toBe(true);
+    expect(keys.isQuiet(3, QUIET + TICK)).toBe(true);
   });
 
-  test("never calls a key quiet too early, whatever is forgotten", () => {
+  test("a process that has run for a hundred years still knows", () => {
+    const hundredYearsMs = 100 * 366 * 24 * 3_600_000;
+    const quietMs = 240_000;
+    const keys = new TouchedKeys(quietMs, SLOTS, 0);
+    keys.touch(1, hundredYearsMs);
+    expect(keys.isQuiet(1, hundredYearsMs + quietMs - 1)).toBe(false);
+    expect(keys.isQuiet(1, hundredYearsMs + 2 * quietMs)).toBe(true);
+  });
+
+  test("never calls a key quiet too early, whatever shares its slot", () => {
     const touches = fc.array(
-      fc.tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 8 })),
+      fc.tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: -(2 ** 31), max: 2 ** 32 - 1 })),
     );
+    const slots = fc.constantFrom(1, 2, 4);
     fc.assert(
-      fc.property(touches, fc.integer({ min: 1, max: 4 }), (all, keysMax) => {
-        const keys = new TouchedKeys(QUIET, keysMax, -QUIET);
-        const touchedMs = new Map<string, number>();
+      fc.property(touches, slots, fc.integer({ min: -500, max: 0 }), (all, slotCount, startMs) => {
+        const keys = new TouchedKeys(QUIET, slotCount, startMs);
+        const touchedMs = new Map<number, number>();
         let nowMs = 0;
         for (const [afterMs, key] of all) {
           nowMs += afterMs;
-          keys.touch(String(key), nowMs);
-          touchedMs.set(String(key), nowMs);
+          keys.touch(key, nowMs);
+          touchedMs.set(key, nowMs);
           for (const [each, atMs] of touchedMs) {
             if (keys.isQuiet(each, nowMs)) expect(nowMs - atMs).toBeGreaterThanOrEqual(QUIET);
           }
         }
-        for (const each of touchedMs.keys()) expect(keys.isQuiet(each, nowMs + QUIET)).toBe(true);
+        const laterMs = nowMs + QUIET + TICK;
+        for (const each of touchedMs.keys()) expect(keys.isQuiet(each, laterMs)).toBe(true);
       }),
     );
   });
