@@ -79,7 +79,7 @@ report("open again after a clean stop", timedOpen(path));
 if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
 
 function openStore(file: string): { store: Store; disk: SqliteDisk } {
-  const disk = openSqliteDisk(driver, file, { durability: "power" });
+  const disk = openSqliteDisk(driver, file, { durability: "power", hasher });
   const opened = Store.open({
     disk,
     clock: systemClock,

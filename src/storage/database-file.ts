@@ -157,16 +157,18 @@ export class DatabaseFile {
 
   /** The disk, or how it is damaged. @throws DataDirectoryError when the file is whole and still cannot be opened. */
   #tryOpen(expectData: boolean): SqliteDisk | string {
-    const { driver, durability, files, logger } = this.#options;
-    let disk: SqliteDisk;
+    const { driver, durability, files, hasher, logger } = this.#options;
+    let disk: SqliteDisk | null = null;
+    let owner: Uint8Array | undefined;
     try {
       disk = openSqliteDisk(driver, this.#file, {
-        durability,
-        expectData,
+        ...{ durability, hasher, expectData },
         onCommit: (commit) => this.#highWater.write(commit),
         onCorruption: (reason) => files.write(this.#condemned, utf8Encode(reason)),
       });
+      owner = disk.getMeta(NODE_META);
     } catch (error) {
+      disk?.close();
       if (isDamage(error)) return error.message;
       const remedy =
         error instanceof NewerSchemaError
@@ -174,7 +176,6 @@ export class DatabaseFile {
           : "Make the directory and its files writable for this user.";
       throw failure(`open database ${this.#file}`, remedy, error);
     }
-    const owner = disk.getMeta(NODE_META);
     if (expectData && (owner === undefined || utf8Decode(owner) !== this.#owner)) {
       disk.close();
       return "it belongs to another node";

@@ -3,10 +3,13 @@
  * renames the tables and makes empty ones, in one transaction whatever their size, so that a node with a million restored
  * rows starts at once and none of them can be read as the node's own. Replication then takes row after row from here.
  */
+import { bytesToHex } from "../core/bytes.ts";
+import type { Hasher } from "../core/hasher.ts";
 import type { AsideRow } from "../env/disk.ts";
 import type { SqliteDatabase, SqliteStatement, SqlRow } from "../env/sqlite.ts";
 import { RESTORED_META } from "./meta-names.ts";
 import { unpackHead } from "./row-bytes.ts";
+import { metaSum } from "./sqlite-meta.ts";
 
 /** What the mark says: a backup was restored and nothing was done yet; its rows are held apart. */
 export const RESTORED_MARK = 1;
@@ -16,14 +19,16 @@ const TABLES = ["record", "aside"] as const;
 const NO_NOTE = new Uint8Array(0);
 
 /** Holds rows apart if the database was just restored; drops the tables when all rows have been taken. */
-export function holdRestoredApart(database: SqliteDatabase): void {
+export function holdRestoredApart(database: SqliteDatabase, hasher: Hasher): void {
   const mark = markOf(database);
   const areApart = hasTable(database, "restored_record");
   if (mark === RESTORED_MARK) {
+    const apart = new Uint8Array([APART_MARK]);
+    const sum = metaSum(hasher, RESTORED_META, apart);
     database.exec(`BEGIN IMMEDIATE;
       ${TABLES.map((table) => (areApart ? addTo(table) : rename(database, table))).join(";\n")};
       UPDATE counter SET rows = 0, bytes = 0 WHERE id = 0;
-      UPDATE meta SET value = x'0${APART_MARK}' WHERE name = '${RESTORED_META}';
+      UPDATE meta SET sum = x'${bytesToHex(sum)}', value = x'${bytesToHex(apart)}' WHERE name = '${RESTORED_META}';
       COMMIT`);
   } else if (mark === null && areApart) {
     database.exec(TABLES.map((table) => `DROP TABLE restored_${table}`).join(";\n"));

@@ -51,7 +51,7 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (namespace, key, shelf)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX aside_place ON aside (shelf, place, namespace, key);
-   CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE meta (name TEXT PRIMARY KEY, sum BLOB NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE counter (
      id INTEGER PRIMARY KEY CHECK (id = 0),
      rows INTEGER NOT NULL,

@@ -1,3 +1,4 @@
+import type { Hasher } from "../core/hasher.ts";
 import {
   type AsideRow,
   type AsideUsage,
@@ -15,11 +16,13 @@ import { packHead, unpackHead } from "./row-bytes.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
 import { SqliteAside } from "./sqlite-aside.ts";
 import { type Counters, countRecords, isSound } from "./sqlite-count.ts";
+import { checkMeta, SqliteMeta } from "./sqlite-meta.ts";
 import { scanKeys, scanPlaces } from "./sqlite-scan.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
 export interface SqliteDiskOptions {
   readonly durability: Durability;
+  readonly hasher: Hasher;
   /** The file must hold a database already: an empty one is damage, not a beginning. */
   readonly expectData?: boolean;
   /** Told after each commit, with its number. */
@@ -54,7 +57,8 @@ export function openSqliteDisk(
     );
     assertSqliteVersion(version);
     migrate(database, options.expectData ?? false);
-    holdRestoredApart(database);
+    checkMeta(database, options.hasher);
+    holdRestoredApart(database, options.hasher);
     return new SqliteDisk(database, options, version);
   } catch (error) {
     database.close();
@@ -74,6 +78,7 @@ export class SqliteDisk implements Disk {
   readonly #onCorruption: ((reason: string) => void) | undefined;
   readonly #statements: Statements;
   readonly #aside: SqliteAside;
+  readonly #meta: SqliteMeta;
   readonly #restored: RestoredTables;
 
   // As of the last commit.
@@ -97,6 +102,7 @@ export class SqliteDisk implements Disk {
     this.#onCorruption = options.onCorruption;
     this.#statements = prepareStatements(database);
     this.#aside = new SqliteAside(this.#statements);
+    this.#meta = new SqliteMeta(this.#statements, options.hasher);
     this.#restored = new RestoredTables(database);
     this.sqliteVersion = sqliteVersion;
     const row = this.#statements.readCounter.get();
@@ -257,13 +263,11 @@ export class SqliteDisk implements Disk {
     return this.#committed.commits;
   }
 
-  getMeta(name: string): Uint8Array | undefined {
-    return this.#statements.getMeta.get(name)?.["value"] as Uint8Array | undefined;
-  }
+  getMeta: Disk["getMeta"] = (name) => this.#meta.get(name);
 
   setMeta(name: string, value: Uint8Array): void {
     try {
-      this.#statements.setMeta.run(name, value);
+      this.#meta.set(name, value);
       this.#openPages += 1 + Math.ceil(value.byteLength / PAGE_BYTES);
     } catch (error) {
       throw this.#failedWrite(error);
@@ -272,16 +276,14 @@ export class SqliteDisk implements Disk {
 
   deleteMeta(name: string): void {
     try {
-      this.#statements.deleteMeta.run(name);
+      this.#meta.delete(name);
       this.#openPages++;
     } catch (error) {
       throw this.#failedWrite(error);
     }
   }
 
-  metaNames(prefix: string): string[] {
-    return this.#statements.metaNames.all(prefix, prefix).map((row) => row["name"] as string);
-  }
+  metaNames: Disk["metaNames"] = (prefix) => this.#meta.names(prefix);
 
   /**
    * For a database that may have lost commits, or parts of them: true if its structure is sound, with usage and sequence

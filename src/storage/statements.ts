@@ -97,8 +97,8 @@ export function prepareStatements(database: SqliteDatabase): Statements {
     writeCounter: database.prepare(
       "UPDATE counter SET rows = ?, bytes = ?, sequence = ?, commits = ?, clean = ? WHERE id = 0",
     ),
-    getMeta: database.prepare("SELECT value FROM meta WHERE name = ?"),
-    setMeta: database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)"),
+    getMeta: database.prepare("SELECT sum, value FROM meta WHERE name = ?"),
+    setMeta: database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)"),
     deleteMeta: database.prepare("DELETE FROM meta WHERE name = ?"),
     metaNames: database.prepare(
       "SELECT name FROM meta WHERE substr(name, 1, length(?)) = ? ORDER BY name",

@@ -3,9 +3,12 @@ import { join } from "node:path";
 import type { SqliteDriver } from "../../src/env/sqlite.ts";
 import { openSqliteDisk, type SqliteDisk } from "../../src/storage/sqlite-disk.ts";
 import { SimDisk } from "../simulation/sim-disk.ts";
+import { createTestHasher } from "../support/hasher.ts";
 import { copyDatabase, sqliteDrivers, temporaryDirectory } from "../support/sqlite-drivers.ts";
 import { type DiskFixture, diskContract } from "./disk.contract.ts";
 import { diskAsideContract } from "./disk-aside.contract.ts";
+
+const hasher = await createTestHasher();
 
 // Each commit waits for the disk, which other tests may keep busy.
 setDefaultTimeout(60_000);
@@ -25,7 +28,7 @@ function sqliteFixture(driver: SqliteDriver, durability: "power" | "process"): D
   const file = (): string => join(directory.path, `gyre-${generation}.db`);
   return {
     open: () => {
-      disk = openSqliteDisk(driver, file(), { durability });
+      disk = openSqliteDisk(driver, file(), { durability, hasher });
       return disk;
     },
     crash: () => {

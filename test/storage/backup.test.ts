@@ -194,7 +194,7 @@ for (const driver of drivers) {
           throw new Error("no room");
         },
       };
-      const parts = { driver, backup, target, wholeCluster: false, recoveryMarks: [] };
+      const parts = { driver, hasher, backup, target, wholeCluster: false, recoveryMarks: [] };
       await expect(restoreBackup({ ...parts, files: failing })).rejects.toThrow("no room");
       expect(started).toEqual([expect.stringContaining("another process is using it")]);
       expect(readdirSync(target)).toEqual(["note"]);

@@ -5,11 +5,14 @@ import fc from "fast-check";
 import { utf8Encode } from "../../src/core/bytes.ts";
 import { hidesCommits } from "../../src/storage/log-scan.ts";
 import { openSqliteDisk } from "../../src/storage/sqlite-disk.ts";
+import { createTestHasher } from "../support/hasher.ts";
 import {
   systemDriver,
   type TemporaryDirectory,
   temporaryDirectory,
 } from "../support/sqlite-drivers.ts";
+
+const hasher = await createTestHasher();
 
 // Each commit waits for the disk, which other tests may keep busy.
 setDefaultTimeout(60_000);
@@ -28,7 +31,7 @@ afterEach(() => directory.remove());
 /** A database and its log with one row a commit, as a killed process leaves them. */
 function files(reuseLog: boolean): { database: Uint8Array; log: Uint8Array } {
   const path = join(directory.path, "gyre.db");
-  const disk = openSqliteDisk(driver, path, { durability: "process" });
+  const disk = openSqliteDisk(driver, path, { durability: "process", hasher });
   const commit = (sequence: number, bytes: number): void => {
     const none = new Uint8Array(0);
     disk.begin();

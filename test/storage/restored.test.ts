@@ -46,7 +46,7 @@ const fixtures: readonly Fixture[] = [
       const directory = temporaryDirectory();
       const file = join(directory.path, "gyre.db");
       return {
-        open: () => openSqliteDisk(driver, file, { durability: "process" }),
+        open: () => openSqliteDisk(driver, file, { durability: "process", hasher }),
         remove: () => directory.remove(),
       };
     },

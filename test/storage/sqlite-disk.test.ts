@@ -14,6 +14,8 @@ import {
 } from "../support/sqlite-drivers.ts";
 import { storeOver } from "../support/store-bench.ts";
 
+const hasher = await createTestHasher();
+
 // Each commit waits for the disk, which other tests may keep busy.
 setDefaultTimeout(60_000);
 
@@ -64,7 +66,7 @@ function pragma(disk: SqliteDriver, file: string, name: string): unknown {
 
 test("a database that may not grow says so, keeps what it has, and takes writes again", () => {
   const limited = prepared(() => "PRAGMA max_page_count=100");
-  let disk = openSqliteDisk(limited, path, { durability: "power" });
+  let disk = openSqliteDisk(limited, path, { durability: "power", hasher });
   disk.begin();
   disk.put(row(1, 10_000));
   disk.commit();
@@ -83,7 +85,7 @@ test("a database that may not grow says so, keeps what it has, and takes writes 
   disk.put(row(2, 10));
   disk.commit();
   disk.close();
-  disk = openSqliteDisk(driver, path, { durability: "power" });
+  disk = openSqliteDisk(driver, path, { durability: "power", hasher });
   expect(disk.uncleanStop).toBe(false);
   expect(disk.usage()).toEqual({ rows: 2, bytes: 10_010 });
   disk.close();
@@ -93,7 +95,7 @@ test("the store survives a database that may not grow", async () => {
   const disk = openSqliteDisk(
     prepared(() => "PRAGMA max_page_count=60"),
     path,
-    { durability: "power" },
+    { durability: "power", hasher },
   );
   const bench = storeOver(await createTestHasher(), disk);
   bench.write("small", "kept");
@@ -113,7 +115,7 @@ test("the store survives a database that may not grow", async () => {
 });
 
 test("verify counts anew what a torn log may have left wrong", () => {
-  let disk = openSqliteDisk(driver, path, { durability: "power" });
+  let disk = openSqliteDisk(driver, path, { durability: "power", hasher });
   disk.begin();
   for (let i = 1; i <= 10; i++) disk.put(row(i, 100));
   disk.commit();
@@ -121,7 +123,7 @@ test("verify counts anew what a torn log may have left wrong", () => {
   const database = driver.open(path);
   database.exec("UPDATE counter SET rows = 7, bytes = 7, sequence = 7");
   database.close();
-  disk = openSqliteDisk(driver, path, { durability: "power" });
+  disk = openSqliteDisk(driver, path, { durability: "power", hasher });
   expect(disk.verify()).toBe(true);
   expect(disk.usage()).toEqual({ rows: 10, bytes: 1000 });
   expect(disk.lastSequence()).toBe(10);
@@ -129,13 +131,13 @@ test("verify counts anew what a torn log may have left wrong", () => {
 });
 
 test("no second connection gets in while one is open", () => {
-  const disk = openSqliteDisk(driver, path, { durability: "power" });
+  const disk = openSqliteDisk(driver, path, { durability: "power", hasher });
   disk.begin();
   disk.put(row(1, 10));
   disk.commit();
   let kind = "";
   try {
-    openSqliteDisk(driver, path, { durability: "power" });
+    openSqliteDisk(driver, path, { durability: "power", hasher });
   } catch (error) {
     if (error instanceof SqliteError) kind = error.kind;
   }
@@ -144,7 +146,7 @@ test("no second connection gets in while one is open", () => {
 });
 
 test("a write into a broken tree is told, so that the next start does not try it again", () => {
-  let disk = openSqliteDisk(driver, path, { durability: "power" });
+  let disk = openSqliteDisk(driver, path, { durability: "power", hasher });
   disk.begin();
   for (let i = 1; i <= 2000; i++) disk.put(row(i, 200));
   disk.commit();
@@ -153,6 +155,7 @@ test("a write into a broken tree is told, so that the next start does not try it
   const told: string[] = [];
   disk = openSqliteDisk(driver, path, {
     durability: "power",
+    hasher,
     onCorruption: (reason) => told.push(reason),
   });
   const rewrite = (): void => {
@@ -175,7 +178,7 @@ function overwriteLeaves(): void {
 }
 
 test("the log is moved into the database from time to time and does not grow for ever", () => {
-  const disk = openSqliteDisk(driver, path, { durability: "process" });
+  const disk = openSqliteDisk(driver, path, { durability: "process", hasher });
   let moves = 0;
   let largest = 0;
   for (let i = 1; i <= 60; i++) {
@@ -196,7 +199,7 @@ test("the log is moved into the database from time to time and does not grow for
 });
 
 test("the file is ours by its header, in the format the page says", () => {
-  const disk: SqliteDisk = openSqliteDisk(driver, path, { durability: "power" });
+  const disk: SqliteDisk = openSqliteDisk(driver, path, { durability: "power", hasher });
   disk.close();
   expect(Buffer.from(readFileSync(path).subarray(68, 72)).toString()).toBe("GYRE");
   expect(pragma(driver, path, "user_version")).toBe(1);

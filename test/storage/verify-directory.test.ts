@@ -117,6 +117,17 @@ for (const driver of drivers) {
       ]);
     });
 
+    test("finds a flipped bit in a small value", async () => {
+      make("stopped");
+      const directory = openTestDirectory(driver, path);
+      directory.disk.begin();
+      directory.disk.setMeta("vote", Uint8Array.of(7, 1, 201, 33, 7));
+      directory.disk.commit();
+      directory.close();
+      flip("gyre.db", readFileSync(file("gyre.db")).indexOf(Buffer.of(7, 1, 201, 33, 7)));
+      expect(await damage()).toEqual(["meta vote"]);
+    });
+
     test("finds a flipped bit in a key", async () => {
       make("stopped");
       flip("gyre.db", readFileSync(file("gyre.db")).indexOf("key-300") + 4);
