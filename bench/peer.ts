@@ -16,7 +16,12 @@ import type { WireFields } from "../src/cluster/peer-channel.ts";
 import { PeerClient } from "../src/cluster/peer-client.ts";
 import { createPeerServer } from "../src/cluster/peer-server.ts";
 import { parseClusterId, parseNodeId } from "../src/core/ids.ts";
-import { MESSAGE_LIFE_MS, PEER_BODY_BYTES_MAX } from "../src/core/limits.ts";
+import {
+  MESSAGE_LIFE_MS,
+  PEER_BODIES_ARRIVING_BYTES_MAX,
+  PEER_BODY_BYTES_MAX,
+  PEER_CONNECTIONS_MAX,
+} from "../src/core/limits.ts";
 import type { Env } from "../src/env/env.ts";
 
 const OUTSTANDING = 64;
@@ -53,18 +58,22 @@ const write: WireFields = [
 ];
 const acknowledgement: WireFields = [new Uint8Array(16), 1_767_225_600_000_000, null, 1];
 
+const receiver = createPeerServer({
+  env,
+  self: target,
+  clusterId: () => cluster,
+  keyring,
+  handlers: { write: () => acknowledgement },
+  messageLifeMs: MESSAGE_LIFE_MS,
+});
 const listener = await listenPeer({
   host: "127.0.0.1",
   port: 0,
+  handler: receiver.handle,
+  admit: receiver.admit,
   bodyBytesMax: PEER_BODY_BYTES_MAX,
-  handler: createPeerServer({
-    env,
-    self: target,
-    clusterId: () => cluster,
-    keyring,
-    handlers: { write: () => acknowledgement },
-    messageLifeMs: MESSAGE_LIFE_MS,
-  }),
+  arrivingBytesMax: PEER_BODIES_ARRIVING_BYTES_MAX,
+  connectionsMax: PEER_CONNECTIONS_MAX,
 });
 const client = new PeerClient({
   env,

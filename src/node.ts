@@ -13,12 +13,14 @@ import {
   GRACE_DEFAULT_MS,
   HINT_AGE_MAX_MS,
   MESSAGE_LIFE_MS,
+  PEER_BODIES_ARRIVING_BYTES_MAX,
   PEER_BODY_BYTES_MAX,
+  PEER_CONNECTIONS_MAX,
   STAND_IN_AFTER_MIN_MS,
 } from "./core/limits.ts";
 import type { Disk } from "./env/disk.ts";
 import type { Env } from "./env/env.ts";
-import type { PeerHandler } from "./env/transport.ts";
+import type { PeerAdmission, PeerHandler } from "./env/transport.ts";
 import { WakefulClock } from "./env/wakeful-clock.ts";
 import { type RunningWorker, startWorker } from "./env/worker.ts";
 import { createApp } from "./http/app.ts";
@@ -50,6 +52,11 @@ import { Store } from "./storage/store.ts";
 
 /** What the runtimes' listeners and transports let pass: the largest body that the node itself accepts. */
 export const BODY_LIMITS = { clientBytesMax: BATCH_BYTES_MAX, peerBytesMax: PEER_BODY_BYTES_MAX };
+export const PEER_LISTENER_LIMITS = {
+  bodyBytesMax: PEER_BODY_BYTES_MAX,
+  arrivingBytesMax: PEER_BODIES_ARRIVING_BYTES_MAX,
+  connectionsMax: PEER_CONNECTIONS_MAX,
+};
 
 /** @throws DataDirectoryError with what the operator can do. */
 export function openData(options: DataDirectoryOptions): DataDirectory {
@@ -84,6 +91,7 @@ export interface GyreNode {
   fetch(request: Request, info?: RequestInfo): Response | Promise<Response>;
   /** What the peer listener calls. */
   readonly peer: PeerHandler;
+  readonly admitPeer: PeerAdmission;
   start(): void;
   /** Ends background work, then commits and closes the store. Requests under way should have ended before. */
   stop(): Promise<void>;
@@ -141,7 +149,8 @@ export function createNode(options: NodeOptions): GyreNode {
     counters: replication.counters,
     repair,
     fetch: (request, info) => app.fetch(request, info),
-    peer,
+    peer: peer.handle,
+    admitPeer: peer.admit,
     start: () => {
       cluster.start();
       const isStopping = () => stopping;
@@ -185,7 +194,7 @@ function appOf(
     service: coordinator,
     keyring,
     config,
-    confirmedWallMs: () => confirmedWallMs(cluster, env),
+    confirmedWallMs: () => cluster.confirmedWallMs(),
     counters: [
       nodeMetrics({ counters: replication.counters, store, client, clocks: cluster.clocks }),
       () => antiEntropyMetrics(repair.antiEntropy.figures, repair.trees),
@@ -303,12 +312,6 @@ function replicationOf(
     adoptRefusal: (detail) => cluster.adoptRefusal(detail),
     refreshLayout: (holder) => cluster.refreshLayout(holder),
   };
-}
-
-/** A node that is the whole cluster has nobody to agree with, and nobody to disagree with. */
-function confirmedWallMs(cluster: Cluster, { clock }: Env): number | null {
-  const isAlone = (cluster.layout()?.document.members.length ?? 0) <= 1;
-  return isAlone ? clock.wallMs() : cluster.clocks.confirmedWallMs();
 }
 
 function readiness(cluster: Cluster, self: NodeId): { ready: boolean; reason?: string } {

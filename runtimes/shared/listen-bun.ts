@@ -1,4 +1,5 @@
 /** Listeners over Bun.serve. */
+import type { PeerResponse } from "../../src/env/transport.ts";
 import {
   CLOSE_GRACE_MS,
   type ClientListenOptions,
@@ -30,19 +31,48 @@ interface BunApi {
 /** Seconds without a byte after which Bun closes a connection, also in the middle of a slow answer; 255 at most. */
 const IDLE_SECONDS = 120;
 
-/** The listener that other nodes call: POST only, every body is handed to the handler whole. */
+/** Bodies up to here mostly come with their head, and are not worth the MAC that finds out whose they are. */
+const UNASKED_BYTES_MAX = 16_384;
+
+/** The listener that other nodes call: POST with a length only, every body is handed to the handler whole. */
 export function listenPeer(options: PeerListenOptions): Promise<Listener> {
+  let arrivingBytes = 0;
   return serve(options.host, options.port, options.bodyBytesMax, async (request) => {
     if (request.method !== "POST") return new Response(null, { status: 405 });
-    const body = new Uint8Array(await request.arrayBuffer());
-    const auth = request.headers.get("gyre-auth") ?? "";
-    const { url } = request;
-    const answer = await options.handler({ path: url.slice(url.indexOf("/", 8)), auth, body });
-    return new Response(answer.body as Uint8Array<ArrayBuffer>, {
-      status: answer.status,
-      headers: { "gyre-auth": answer.auth },
-    });
+    const { url, headers } = request;
+    const length = headers.get("content-length");
+    if (length === null && request.body !== null) return new Response(null, { status: 411 });
+    const bodyBytes = Number(length ?? 0);
+    const path = url.slice(url.indexOf("/", 8));
+    const auth = headers.get("gyre-auth") ?? "";
+    if (bodyBytes > UNASKED_BYTES_MAX) {
+      const refusal = options.admit({ path, auth, bodyBytes });
+      if (refusal !== null) return await answerAfterBody(request, refusal);
+    }
+    if (arrivingBytes + bodyBytes > options.arrivingBytesMax) {
+      return await answerAfterBody(request, { status: 503, auth: "", body: new Uint8Array(0) });
+    }
+    arrivingBytes += bodyBytes;
+    let body: Uint8Array;
+    try {
+      body = new Uint8Array(await request.arrayBuffer());
+    } finally {
+      arrivingBytes -= bodyBytes;
+    }
+    return responseOf(await options.handler({ path, auth, body }));
   });
+}
+
+/** Keeps nothing of the body, but lets it come: a connection closed before would take the answer from the caller. */
+async function answerAfterBody(request: Request, answer: PeerResponse): Promise<Response> {
+  const reader = request.body?.getReader();
+  while (reader !== undefined && !(await reader.read()).done);
+  return responseOf(answer);
+}
+
+function responseOf({ status, auth, body }: PeerResponse): Response {
+  const headers = { "gyre-auth": auth };
+  return new Response(body as Uint8Array<ArrayBuffer>, { status, headers });
 }
 
 /** The listener for clients. Bun does not show the raw request target. */

@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import { createServer, type Socket } from "node:net";
 import type { PeerResponse } from "../../src/env/transport.ts";
 import { CLOSE_GRACE_MS, type Listener, type PeerListenOptions, urlOf } from "./listener.ts";
+import { parseHead, type RequestHead } from "./peer-head.ts";
 import { takeBytes } from "./send-slab.ts";
 
 /** From the first byte of a request to the end of its head, and to its end. */
@@ -17,23 +18,22 @@ const REQUEST_MS = 30_000;
 const IDLE_MS = 65_000;
 const SWEEP_MS = 1_000;
 const HEAD_BYTES_MAX = 16_384;
-const CONNECTIONS_MAX = 8_192;
+/** A caller asks again when it has read the answer: with more than this unread it is none of ours, and never reads. */
+const UNREAD_BYTES_MAX = 65_536;
 /** Up to here head and body are copied into one write; above, the copy costs more than the second write. */
 const ONE_WRITE_BYTES_MAX = 16_384;
 const NO_BYTES = Buffer.alloc(0);
 
 export async function listenPeer(options: PeerListenOptions): Promise<Listener> {
   const { host, port } = options;
-  const connections = new Set<Connection>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    const connection = new Connection(socket, options, () => connections.delete(connection));
-    connections.add(connection);
-  });
-  server.maxConnections = CONNECTIONS_MAX;
+  const connections = new Connections(options);
+  const server = createServer({ noDelay: true }, (socket) => connections.open(socket));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, () => {
       server.off("error", reject);
+      // Such as no file left for one more connection: the caller fails, and the process must not end for it.
+      server.on("error", () => undefined);
       resolve();
     });
   });
@@ -41,70 +41,94 @@ export async function listenPeer(options: PeerListenOptions): Promise<Listener> 
   if (address === null || typeof address === "string") throw new Error("Cannot tell the port");
   const sweep = setInterval(() => {
     const nowMs = performance.now();
-    for (const connection of connections) connection.closeIfOver(nowMs);
+    for (const connection of connections.all) connection.closeIfOver(nowMs);
   }, SWEEP_MS);
   sweep.unref();
   const close = (graceMs = CLOSE_GRACE_MS): Promise<void> =>
     new Promise((resolve) => {
       const grace = setTimeout(() => {
-        for (const connection of connections) connection.destroy();
+        for (const connection of connections.all) connection.destroy();
       }, graceMs);
       server.close(() => {
         clearTimeout(grace);
         clearInterval(sweep);
         resolve();
       });
-      for (const connection of connections) connection.closeWhenIdle();
+      for (const connection of connections.all) connection.closeWhenIdle();
     });
   return { url: urlOf(host, address.port), close };
 }
 
-interface RequestHead {
-  readonly path: string;
-  readonly auth: string;
-  readonly bodyBytes: number;
-  readonly keepsConnection: boolean;
-}
+/** All sockets of the listener, and what they may take together. */
+class Connections {
+  readonly options: PeerListenOptions;
+  readonly all = new Set<Connection>();
+  /** Those on which nothing was proven yet, the oldest first: idle ones of strangers must not keep peers out. */
+  readonly #strangers = new Set<Connection>();
+  /** What the heads of the bodies on their way announce. */
+  arrivingBytes = 0;
 
-/** The head of a request, which ends with CRLF, or the status that refuses it. */
-function parseHead(text: string, bodyBytesMax: number): RequestHead | number {
-  const line = /^([A-Z]+) (\/[!-~]*) HTTP\/1\.1\r\n/.exec(text);
-  if (line === null) return 400;
-  if (line[1] !== "POST") return 405;
-  if (/\r\ntransfer-encoding:/i.test(text)) return 411;
-  const lengths = text.match(/\r\ncontent-length:[^\r]*/gi) ?? [];
-  if (lengths.length > 1) return 400;
-  const length = lengths[0] === undefined ? "0" : /: *(\d{1,15}) *$/.exec(lengths[0])?.[1];
-  if (length === undefined) return 400;
-  if (Number(length) > bodyBytesMax) return 413;
-  return {
-    path: line[2] ?? "",
-    auth: /\r\ngyre-auth: *([!-~]*) *(?=\r\n)/i.exec(text)?.[1] ?? "",
-    bodyBytes: Number(length),
-    keepsConnection: !/\r\nconnection: *close *(?=\r\n)/i.test(text),
-  };
+  constructor(options: PeerListenOptions) {
+    this.options = options;
+  }
+
+  open(socket: Socket): void {
+    if (this.all.size >= this.options.connectionsMax) {
+      const [oldest] = this.#strangers;
+      if (oldest === undefined) {
+        socket.on("error", () => undefined);
+        socket.destroy();
+        return;
+      }
+      oldest.destroy();
+      this.forget(oldest);
+    }
+    const connection = new Connection(socket, this);
+    this.all.add(connection);
+    this.#strangers.add(connection);
+  }
+
+  /** The handler says 200 to nobody who does not know the secret. */
+  isProven(connection: Connection): void {
+    this.#strangers.delete(connection);
+  }
+
+  forget(connection: Connection): void {
+    this.all.delete(connection);
+    this.#strangers.delete(connection);
+  }
 }
 
 /** One caller's socket. */
 class Connection {
   readonly #socket: Socket;
-  readonly #options: PeerListenOptions;
+  readonly #listener: Connections;
   /** Received and not yet taken: bytes of the head until that is complete, then of the body. */
   #chunks: Buffer[] = [];
   #bytes = 0;
   #head: RequestHead | null = null;
+  /** Told when the body has arrived, of which no byte is kept. */
+  #refusal: PeerResponse | null = null;
+  /** Announced, and counted in `arrivingBytes`. */
+  #arrivingBytes = 0;
   #answering = false;
+  #isProven = false;
+  /** Nothing more is read: what was answered leaves, and the socket ends. */
+  #over = false;
   #closing = false;
   /** When the request under way began, or when the connection became idle. */
   #sinceMs = performance.now();
 
-  constructor(socket: Socket, options: PeerListenOptions, onClose: () => void) {
+  constructor(socket: Socket, listener: Connections) {
     this.#socket = socket;
-    this.#options = options;
+    this.#listener = listener;
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     // A caller that goes away is none of our errors; without a listener it would end the process.
     socket.on("error", () => this.destroy());
-    socket.on("close", onClose);
+    socket.on("close", () => {
+      this.#arrived();
+      listener.forget(this);
+    });
   }
 
   destroy(): void {
@@ -122,24 +146,48 @@ class Connection {
     if (this.#answering) return;
     let limitMs = IDLE_MS;
     if (this.#head !== null) limitMs = REQUEST_MS;
-    else if (this.#bytes > 0) limitMs = HEAD_MS;
+    else if (this.#bytes > 0 || this.#over) limitMs = HEAD_MS;
     if (nowMs - this.#sinceMs > limitMs) this.destroy();
   }
 
   #onData(chunk: Buffer): void {
+    if (this.#over) return;
     // Callers wait for the answer before they send again: who does not is no Gyre peer.
     if (this.#answering) {
       this.destroy();
       return;
     }
     if (this.#bytes === 0 && this.#head === null) this.#sinceMs = performance.now();
-    this.#chunks.push(chunk);
+    if (this.#refusal === null) this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     if (this.#head === null && !this.#takeHead()) return;
     const head = this.#head;
-    if (head === null || this.#bytes < head.bodyBytes) return;
-    if (this.#bytes > head.bodyBytes) this.#refuse(400);
+    if (head === null) return;
+    if (this.#bytes < head.bodyBytes) this.#expectRest(head);
+    else if (this.#bytes > head.bodyBytes) this.#refuse(400);
     else this.#answer(head);
+  }
+
+  /** The body is not here yet: whose it is, and whether there is room, is found out first, and once. */
+  #expectRest(head: RequestHead): void {
+    if (this.#arrivingBytes > 0 || this.#refusal !== null) return;
+    const { admit, arrivingBytesMax } = this.#listener.options;
+    this.#refusal = admit(head);
+    if (this.#refusal !== null) {
+      // The refusal waits for the end of the body: a socket closed before would take the answer from the caller.
+      this.#chunks = [];
+    } else if (this.#listener.arrivingBytes + head.bodyBytes > arrivingBytesMax) {
+      this.#refusal = { status: 503, auth: "", body: NO_BYTES };
+      this.#chunks = [];
+    } else {
+      this.#arrivingBytes = head.bodyBytes;
+      this.#listener.arrivingBytes += head.bodyBytes;
+    }
+  }
+
+  #arrived(): void {
+    this.#listener.arrivingBytes -= this.#arrivingBytes;
+    this.#arrivingBytes = 0;
   }
 
   /** False while the head is incomplete, or when it is refused. */
@@ -151,7 +199,10 @@ class Connection {
       if (received.length > HEAD_BYTES_MAX) this.#refuse(431);
       return false;
     }
-    const head = parseHead(received.toString("latin1", 0, end + 2), this.#options.bodyBytesMax);
+    const head = parseHead(
+      received.toString("latin1", 0, end + 2),
+      this.#listener.options.bodyBytesMax,
+    );
     if (typeof head === "number") {
       this.#refuse(head);
       return false;
@@ -163,21 +214,42 @@ class Connection {
   }
 
   #answer({ path, auth, keepsConnection }: RequestHead): void {
+    if (this.#socket.writableLength > UNREAD_BYTES_MAX) {
+      this.destroy();
+      return;
+    }
     const whole = this.#whole();
+    const refusal = this.#refusal;
     this.#chunks = [];
     this.#bytes = 0;
     this.#head = null;
+    this.#refusal = null;
+    this.#arrived();
+    if (refusal !== null) {
+      this.#finish(refusal, keepsConnection);
+      return;
+    }
     this.#answering = true;
     // A plain Uint8Array: a Buffer's `slice` is a view where everyone expects a copy.
     const body = new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
     // The handler never rejects; if a bug makes it, the process should know.
-    void this.#options.handler({ path, auth, body }).then((answer) => {
+    void this.#listener.options.handler({ path, auth, body }).then((answer) => {
       this.#answering = false;
-      this.#sinceMs = performance.now();
-      const keeps = keepsConnection && !this.#closing;
-      this.#send(answer, keeps ? "" : "connection: close\r\n");
-      if (!keeps) this.#socket.destroySoon();
+      if (answer.status === 200 && !this.#isProven) {
+        this.#isProven = true;
+        this.#listener.isProven(this);
+      }
+      this.#finish(answer, keepsConnection);
     });
+  }
+
+  #finish(answer: PeerResponse, keepsConnection: boolean): void {
+    this.#sinceMs = performance.now();
+    const keeps = keepsConnection && !this.#closing;
+    this.#send(answer, keeps ? "" : "connection: close\r\n");
+    if (keeps) return;
+    this.#over = true;
+    this.#socket.destroySoon();
   }
 
   #send({ status, auth, body }: PeerResponse, extra: string): void {
@@ -198,11 +270,9 @@ class Connection {
 
   /** Answers without reading on; the connection cannot be used again. */
   #refuse(status: number): void {
-    this.#socket.removeAllListeners("data");
     this.#chunks = [];
-    this.#answering = true;
-    this.#send({ status, auth: "", body: NO_BYTES }, "connection: close\r\n");
-    this.#socket.destroySoon();
+    this.#arrived();
+    this.#finish({ status, auth: "", body: NO_BYTES }, false);
   }
 
   #whole(): Buffer {

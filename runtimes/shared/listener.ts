@@ -1,5 +1,5 @@
 /** What the listeners of all runtimes have in common. */
-import type { PeerHandler } from "../../src/env/transport.ts";
+import type { PeerAdmission, PeerHandler } from "../../src/env/transport.ts";
 
 export interface Listener {
   /** Such as `http://127.0.0.1:7070`, with the port that was really taken. */
@@ -15,8 +15,14 @@ export interface PeerListenOptions {
   /** 0 for any free one. */
   readonly port: number;
   readonly handler: PeerHandler;
-  /** Bytes of one request, counted while streaming. More: 413. */
+  /** Asked before the rest of a body that is not here with its head is taken in. */
+  readonly admit: PeerAdmission;
+  /** Bytes of one request. More: 413. */
   readonly bodyBytesMax: number;
+  /** Bytes of all bodies that are on their way. More: 503. */
+  readonly arrivingBytesMax: number;
+  /** Where the runtime leaves it to us (not on Bun). */
+  readonly connectionsMax: number;
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Files } from "../../src/env/files.ts";
 import type { Logger } from "../../src/env/logger.ts";
 import type { SqliteDriver } from "../../src/env/sqlite.ts";
 import type { Transport } from "../../src/env/transport.ts";
-import { BODY_LIMITS, createNode, openData } from "../../src/node.ts";
+import { BODY_LIMITS, createNode, openData, PEER_LISTENER_LIMITS } from "../../src/node.ts";
 import { diskBytesAt } from "./disk-size.ts";
 import type { ClientListenOptions, Listener, PeerListenOptions } from "./listener.ts";
 import { createFormattedLogger } from "./log-format.ts";
@@ -58,7 +58,7 @@ export async function startNode(
     undo[1] = () => node.stop();
     const peers = await listening("peers", config.peerListen, {
       listen: parts.listenPeer,
-      options: { handler: node.peer, bodyBytesMax: BODY_LIMITS.peerBytesMax },
+      options: { handler: node.peer, admit: node.admitPeer, ...PEER_LISTENER_LIMITS },
     });
     undo.push(() => peers.close());
     const clients = await listening("clients", config.listen, {

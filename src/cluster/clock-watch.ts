@@ -72,9 +72,12 @@ export class ClockWatch {
     return this.givesWay ? (this.offsetMs() ?? 0) : 0;
   }
 
-  /** The own wall clock while a peer's (of several: their median) stands close to it; null when nobody vouches for it. */
-  confirmedWallMs(): number | null {
-    const offsetMs = this.offsetMs();
+  /**
+   * The own wall clock while a peer's (of several: their median) stands close to it; null when nobody vouches for it. A node
+   * that is the whole cluster has nobody to agree with, and nobody to disagree with.
+   */
+  confirmedWallMs(isAlone = false): number | null {
+    const offsetMs = isAlone ? 0 : this.offsetMs();
     if (offsetMs === null || Math.abs(offsetMs) > CLOCK_OFFSET_ALARM_MS) return null;
     return this.#env.clock.wallMs();
   }

@@ -96,6 +96,12 @@ export class Cluster implements Membership {
     return this.#parts.clocks;
   }
 
+  /** Null while nobody vouches for it. */
+  confirmedWallMs(): number | null {
+    const isAlone = (this.layout()?.document.members.length ?? 0) <= 1;
+    return this.clocks.confirmedWallMs(isAlone);
+  }
+
   members(): readonly MemberStatus[] {
     const { members, layouts } = this.#parts;
     return memberStatuses(this.#parts.own(), members, layouts.current());

@@ -53,6 +53,12 @@ interface Session {
   lastUse: number;
 }
 
+/** A request whose header is right. What it says of the body has still to be true, and it may have been taken before. */
+interface Proven {
+  readonly session: Session;
+  readonly fields: readonly string[];
+}
+
 /** A request that was let in. */
 export interface Admitted {
   readonly from: NodeId;
@@ -105,19 +111,37 @@ export class PeerGate {
     return { status: 200, auth: session.helloAnswer, body: EMPTY };
   }
 
-  /** Who sent the request, or the answer that refuses it. */
-  admit(auth: string, body: Uint8Array): Admitted | PeerResponse {
-    const { crypto, clock } = this.#options;
+  /** Null when a body of this length is worth waiting for, or the answer that refuses it. Changes nothing. */
+  expect(auth: string, bodyBytes: number): PeerResponse | null {
+    const proven = this.#prove(auth, bodyBytes);
+    if ("status" in proven) return proven;
+    const sequence = Number(proven.fields[5]);
+    const isExpected = Number.isSafeInteger(sequence) && sequence >= 1;
+    return isExpected && proven.session.window.isFree(sequence) ? null : this.#plain(401);
+  }
+
+  /** That the header was made by a peer, for a body of this length; or the answer that refuses it. */
+  #prove(auth: string, bodyBytes: number): Proven | PeerResponse {
     const fields = auth.split(".");
-    const [kind, , source = "", , sessionId = "", sequenceText = "", beganText, digest] = fields;
+    const [kind, , source = "", , sessionId = ""] = fields;
     if (kind !== "q1" || fields.length !== 9) return this.#unauthorized("");
     const session = this.#used.get(sessionId) ?? this.#opened.get(sessionId);
     if (session === undefined) return this.#refuseUnknown(auth, fields);
     if (!auth.startsWith(session.prefix)) return this.#unauthorized(source);
-    const context = requestContext(MESSAGES_PATH, body.length);
-    if (openHeader(crypto, session.keys.request, context, auth) === undefined) {
+    const context = requestContext(MESSAGES_PATH, bodyBytes);
+    if (openHeader(this.#options.crypto, session.keys.request, context, auth) === undefined) {
       return this.#unauthorized(source);
     }
+    return { session, fields };
+  }
+
+  /** Who sent the request, or the answer that refuses it. */
+  admit(auth: string, body: Uint8Array): Admitted | PeerResponse {
+    const { crypto, clock } = this.#options;
+    const proven = this.#prove(auth, body.length);
+    if ("status" in proven) return proven;
+    const { session, fields } = proven;
+    const [, , source = "", , , sequenceText = "", beganText, digest] = fields;
     if (bodyDigest(crypto, body) !== digest) return this.#unauthorized(source);
     const sequence = Number(sequenceText);
     if (!Number.isSafeInteger(sequence) || sequence < 1) return this.#unauthorized(source);

@@ -5,7 +5,7 @@
 import type { ClusterId, NodeId } from "../core/ids.ts";
 import { CLOCK_GAP_PERCENT, MESSAGE_AGE_PERCENT } from "../core/limits.ts";
 import type { Env } from "../env/env.ts";
-import type { PeerHandler, PeerResponse } from "../env/transport.ts";
+import type { PeerAdmission, PeerHandler, PeerResponse } from "../env/transport.ts";
 import type { Keyring } from "./keyring.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import { Answers } from "./peer-answers.ts";
@@ -42,9 +42,17 @@ export interface PeerServerOptions {
   readonly messageLifeMs: number;
 }
 
-export function createPeerServer(options: PeerServerOptions): PeerHandler {
+export interface PeerReceiver {
+  readonly admit: PeerAdmission;
+  readonly handle: PeerHandler;
+}
+
+export function createPeerServer(options: PeerServerOptions): PeerReceiver {
   const server = new PeerServer(options);
-  return (request) => server.handle(request.path, request.auth, request.body);
+  return {
+    admit: (head) => server.admit(head.path, head.auth, head.bodyBytes),
+    handle: (request) => server.handle(request.path, request.auth, request.body),
+  };
 }
 
 class PeerServer {
@@ -63,6 +71,12 @@ class PeerServer {
     for (const [kind, handler] of Object.entries(handlers)) {
       this.#handlers.set(MESSAGE_KINDS[kind as MessageKind], handler);
     }
+  }
+
+  admit(path: string, auth: string, bodyBytes: number): PeerResponse | null {
+    if (path === HELLO_PATH) return bodyBytes === 0 ? null : plain(400);
+    if (path !== MESSAGES_PATH) return plain(404);
+    return this.#gate.expect(auth, bodyBytes);
   }
 
   handle(path: string, auth: string, body: Uint8Array): Promise<PeerResponse> {

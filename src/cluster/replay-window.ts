@@ -24,6 +24,15 @@ export class ReplayWindow {
     return true;
   }
 
+  /** True when `take` would take it now. REQUIRES: an integer of 1 or more. */
+  isFree(sequence: number): boolean {
+    if (sequence > this.#highest) return true;
+    if (this.#highest - sequence >= WINDOW) return false;
+    const bit = sequence % WINDOW;
+    const word = this.#taken[Math.floor(bit / BITS)] as number;
+    return (word & ((1 << (bit % BITS)) >>> 0)) === 0;
+  }
+
   /** Frees the bits of the numbers that leave the window, which those that come in share. */
   #advanceTo(sequence: number): void {
     if (sequence - this.#highest >= WINDOW) {

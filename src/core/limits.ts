@@ -140,7 +140,7 @@ export const PEER_QUEUE_ITEMS_MAX = 4096;
 export const PEER_QUEUE_BYTES_MAX = 64 * MIB;
 /** Bytes of one request or answer between peers, counted while streaming. More: 413. */
 export const PEER_BODY_BYTES_MAX = 80 * MIB;
-/** Bodies of requests of peers that are still arriving, over all connections. More: 503, and the caller tries elsewhere. */
+/** Bodies of requests of peers that are still arriving, over all connections. More: 503, to the caller no answer. */
 export const PEER_BODIES_ARRIVING_BYTES_MAX = 256 * MIB;
 /** Connections to the peer listener. More: the oldest on which nothing was proven is closed, else the new one. */
 export const PEER_CONNECTIONS_MAX = 8_192;

@@ -33,6 +33,16 @@ export interface Transport {
   call(request: PeerRequest): Promise<PeerResponse>;
 }
 
+/**
+ * Judges a request whose body is still on its way: null, or the answer that refuses it. Bytes of someone who proves nothing
+ * are not kept. It lets nothing in: the handler judges the whole request once more.
+ */
+export type PeerAdmission = (head: {
+  readonly path: string;
+  readonly auth: string;
+  readonly bodyBytes: number;
+}) => PeerResponse | null;
+
 /** What a node's peer listener does with one request; the runtime's server adapter calls it. Never rejects. */
 export type PeerHandler = (request: {
   readonly path: string;

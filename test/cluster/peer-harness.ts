@@ -12,6 +12,7 @@ import type { Env } from "../../src/env/env.ts";
 import type { LogFields, Logger } from "../../src/env/logger.ts";
 import type { Random } from "../../src/env/random.ts";
 import {
+  type PeerAdmission,
   type PeerHandler,
   type PeerRequest,
   type PeerResponse,
@@ -106,6 +107,7 @@ export interface TestNode {
   readonly logger: LogCapture;
   readonly client: PeerClient;
   readonly handle: PeerHandler;
+  readonly admit: PeerAdmission;
   readonly keyring: Keyring;
 }
 
@@ -143,7 +145,7 @@ export function makeNode(options: {
     keyring,
     messageLifeMs: MESSAGE_LIFE_MS,
   };
-  const handle = createPeerServer({ ...identity, handlers: options.handlers ?? {} });
+  const { handle, admit } = createPeerServer({ ...identity, handlers: options.handlers ?? {} });
   wire.handlers.set(urlOf(id), handle);
   const client = new PeerClient({
     ...identity,
@@ -151,7 +153,7 @@ export function makeNode(options: {
     addressOf: urlOf,
     ...(options.onRoundTrip === undefined ? {} : { onRoundTrip: options.onRoundTrip }),
   });
-  return { env, logger, client, handle, keyring };
+  return { env, logger, client, handle, admit, keyring };
 }
 
 export function urlOf(node: NodeId): string {

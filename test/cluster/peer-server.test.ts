@@ -247,3 +247,55 @@ describe("peer server", () => {
     }
   });
 });
+
+describe("the head of a request whose body is on its way", () => {
+  const HEAD = { path: "/peer/v1/messages", bodyBytes: 70_000 };
+
+  async function pair() {
+    const clock = new VirtualClock();
+    const wire = new TestWire();
+    const bob = makeNode({ id: BOB, clock, wire, handlers: { write: () => [] } });
+    const alice = makeNode({ id: ALICE, clock, wire });
+    const send = (value: WireValue) =>
+      alice.client.send(BOB, "write", [value], { timeoutMs: 1_000, lane: "direct" });
+    await send("first");
+    return { bob, wire, send };
+  }
+
+  test("is refused on unknown paths, in a hello, and when it proves nothing", async () => {
+    const { bob } = await pair();
+    const statusOf = (path: string, auth: string) => bob.admit({ ...HEAD, path, auth })?.status;
+    expect(statusOf("/v1/kv", "")).toBe(404);
+    expect(statusOf("/peer/v1/hello", "h1.a")).toBe(400);
+    expect(statusOf(HEAD.path, "")).toBe(401);
+    expect(statusOf(HEAD.path, "q1.a.b.c.d.1.0.e.f")).toBe(401);
+  });
+
+  test("is let through when its MAC is right for this very length, and only until the request is taken", async () => {
+    const { bob, wire, send } = await pair();
+    const seen: (number | null)[] = [];
+    wire.wire = async (request, deliver) => {
+      const { path, auth, body } = request;
+      const judge = (bodyBytes: number) => {
+        seen.push(bob.admit({ path, auth, bodyBytes })?.status ?? null);
+      };
+      judge(body.length);
+      judge(body.length + 1);
+      judge(body.length);
+      const answer = await deliver(request);
+      judge(body.length);
+      return answer;
+    };
+    await send("x".repeat(HEAD.bodyBytes));
+    expect(seen).toEqual([null, 401, null, 401]);
+  });
+
+  test("of a session that is not known gets the signed answer that asks for a new hello", async () => {
+    const { bob, wire } = await pair();
+    const { auth } = wire.batches[0] as { auth: string };
+    const fields = auth.split(".");
+    fields[4] = "A".repeat(22);
+    const answer = bob.admit({ ...HEAD, auth: fields.join(".") });
+    expect([answer?.status, answer?.auth.startsWith(`x1.${BOB}.rehello.`)]).toEqual([401, true]);
+  });
+});

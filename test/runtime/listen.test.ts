@@ -1,12 +1,12 @@
 /** Real sockets on loopback, with the listeners of whatever runtime runs the test. */
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import * as bunListeners from "../../runtimes/shared/listen-bun.ts";
 import * as denoListeners from "../../runtimes/shared/listen-deno.ts";
 import * as nodeListeners from "../../runtimes/shared/listen-node.ts";
 import * as netListener from "../../runtimes/shared/listen-peer.ts";
-import type { ClientFetch, Listener } from "../../runtimes/shared/listener.ts";
+import type { ClientFetch, Listener, PeerListenOptions } from "../../runtimes/shared/listener.ts";
 import { createNetTransport, type NetTransport } from "../../runtimes/shared/transport-net.ts";
 import { type PeerHandler, type PeerResponse, TransportError } from "../../src/env/transport.ts";
 
@@ -30,12 +30,19 @@ afterEach(async () => {
   for (const end of toEnd.splice(0).reverse()) await end();
 });
 
-async function peer(handler: PeerHandler): Promise<Listener> {
+async function peer(
+  handler: PeerHandler,
+  more: Partial<PeerListenOptions> = {},
+): Promise<Listener> {
   const listener = await listenPeer({
     host: "127.0.0.1",
     port: 0,
     handler,
+    admit: () => null,
     bodyBytesMax: BODY_BYTES_MAX,
+    arrivingBytesMax: 4 * BODY_BYTES_MAX,
+    connectionsMax: 100,
+    ...more,
   });
   toEnd.push(() => listener.close(50));
   return listener;
@@ -70,6 +77,22 @@ function raw(url: string, text: string): Promise<string> {
     socket.on("error", reject);
     socket.write(text, "latin1");
   });
+}
+
+/** A connection that the test writes to; `closed` is all that came until its end. */
+function open(url: string): { readonly socket: Socket; readonly closed: Promise<string> } {
+  const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1", noDelay: true });
+  toEnd.push(() => void socket.destroy());
+  let received = "";
+  socket.on("data", (chunk) => {
+    received += chunk.toString("latin1");
+  });
+  socket.on("error", () => undefined);
+  return { socket, closed: new Promise((resolve) => socket.on("close", () => resolve(received))) };
+}
+
+function headOf(auth: string, bytes: number, more = "connection: close\r\n"): string {
+  return `POST ${CALL.path} HTTP/1.1\r\nhost: x\r\n${more}gyre-auth: ${auth}\r\ncontent-length: ${bytes}\r\n\r\n`;
 }
 
 /** Each piece in a packet of its own: sent when the one before has left and a turn of the event loop has passed. */
@@ -160,21 +183,12 @@ describe(`peer listener and transport on ${runtime}`, () => {
       `POST /peer/v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: ${BODY_BYTES_MAX + 1}\r\n\r\n`,
     );
     expect(announced.split("\r\n")[0]).toContain("413");
-    if (runtime !== "bun") {
-      // The listener over node:net does not read on: a peer announces what it sends.
-      const chunked = await raw(
-        url,
-        "POST /peer/v1/messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
-      );
-      expect(chunked).toContain("411");
-      return;
-    }
-    const chunk = `${(BODY_BYTES_MAX / 2 + 1).toString(16)}\r\n${"x".repeat(BODY_BYTES_MAX / 2 + 1)}\r\n`;
-    const streamed = await raw(
+    // A peer announces what it sends.
+    const chunked = await raw(
       url,
-      `POST /peer/v1/messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n${chunk}${chunk}`,
-    ).catch(() => "413 (reset before the answer was read)");
-    expect(streamed).toContain("413");
+      "POST /peer/v1/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+    );
+    expect(chunked.split("\r\n")[0]).toContain("411");
   });
 
   test("refuse an answer above the limit", async () => {
@@ -184,6 +198,103 @@ describe(`peer listener and transport on ${runtime}`, () => {
       body: new Uint8Array(BODY_BYTES_MAX + 1),
     }));
     expect((await transportFailure(transport().call({ ...CALL, url }))).sent).toBe(true);
+  });
+
+  test("keep no body of who proves nothing, and refuse it when it has come", async () => {
+    let handled = 0;
+    let judged = (): void => undefined;
+    const strangers = new Promise<void>((resolve) => {
+      let left = 3;
+      judged = () => {
+        if (--left === 0) resolve();
+      };
+    });
+    const { url } = await peer(
+      (request) => {
+        handled++;
+        return ECHO(request);
+      },
+      {
+        arrivingBytesMax: BODY_BYTES_MAX,
+        admit: ({ path, auth, bodyBytes }) => {
+          if (auth === "who") return null;
+          expect([path, auth, bodyBytes]).toEqual([CALL.path, "stranger", BODY_BYTES_MAX]);
+          judged();
+          return { status: 401, auth: "signed", body: new Uint8Array(0) };
+        },
+      },
+    );
+    const half = "x".repeat(BODY_BYTES_MAX / 2);
+    const sockets = [0, 1, 2].map(() => open(url));
+    for (const { socket } of sockets) socket.write(headOf("stranger", BODY_BYTES_MAX) + half);
+    await strangers;
+    const body = new Uint8Array(BODY_BYTES_MAX);
+    expect((await transport().call({ ...CALL, url, body })).status).toBe(200);
+    for (const { socket, closed } of sockets) {
+      socket.write(half);
+      const answer = await closed;
+      expect(answer.split("\r\n")[0]).toContain("401");
+      expect(header(answer, "gyre-auth")).toBe("signed");
+    }
+    expect(handled).toBe(1);
+  });
+
+  test("refuse bodies while those on their way are as much as may be, and take them afterwards", async () => {
+    let asked = (): void => undefined;
+    const first = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    const admit = () => {
+      asked();
+      return null;
+    };
+    const { url } = await peer(ECHO, { arrivingBytesMax: BODY_BYTES_MAX, admit });
+    const slow = open(url);
+    slow.socket.write(headOf("slow", BODY_BYTES_MAX));
+    slow.socket.write("x");
+    await first;
+    const wire = transport();
+    const body = new Uint8Array(200_000);
+    expect((await wire.call({ ...CALL, url, body })).status).toBe(503);
+    slow.socket.write("x".repeat(BODY_BYTES_MAX - 1));
+    expect((await slow.closed).split("\r\n")[0]).toContain("200");
+    expect((await wire.call({ ...CALL, url, body })).status).toBe(200);
+  });
+
+  test.skipIf(runtime === "bun")(
+    "close the oldest connection that proved nothing when there are too many",
+    async () => {
+      const { url } = await peer(ECHO, { connectionsMax: 3 });
+      const wire = transport();
+      expect((await wire.call({ ...CALL, url })).status).toBe(200);
+      const [oldest, ...others] = [open(url), open(url), open(url)];
+      expect(await oldest?.closed).toBe("");
+      expect((await wire.call({ ...CALL, url })).status).toBe(200);
+      for (const { socket } of others) socket.destroy();
+    },
+  );
+
+  test.skipIf(runtime === "bun")("answer no caller who reads no answers", async () => {
+    let handled = 0;
+    let answered = (): void => undefined;
+    const { url } = await peer(async ({ auth }) => {
+      const isIdler = auth === "idler";
+      if (isIdler) handled++;
+      setImmediate(() => answered());
+      return { status: 200, auth: "", body: new Uint8Array(isIdler ? 16 << 20 : 0) };
+    });
+    const { socket } = open(url);
+    socket.pause();
+    const first = new Promise<void>((resolve) => {
+      answered = resolve;
+    });
+    socket.write(headOf("idler", 0, ""));
+    await first;
+    socket.write(headOf("idler", 0, ""));
+    // What it wrote has arrived long before the second of these.
+    const wire = transport();
+    for (let i = 0; i < 2; i++) expect((await wire.call({ ...CALL, url })).status).toBe(200);
+    expect(handled).toBe(1);
   });
 
   test("refuse another method than POST", async () => {
