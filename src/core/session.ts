@@ -41,7 +41,7 @@ export interface SessionTime {
 export interface Session {
   /** The newest stamp that was read or written: a write of the session is newer, whatever the clocks say. */
   readonly newestStamp: Stamp;
-  /** The most recently used first, each key once. */
+  /** The most recently used first. A key may have several: what a write need not have replaced ages for itself. */
   readonly entries: readonly SessionEntry[];
 }
 
@@ -55,7 +55,19 @@ export interface SessionDemand {
 export const NEW_SESSION: Session = { newestStamp: 0, entries: [] };
 
 export function demandOf(session: Session, hash: Hash64): SessionDemand {
-  return { newestStamp: session.newestStamp, minimum: entryOf(session, hash) ?? null };
+  let minimum: Minimum | null = null;
+  for (const entry of session.entries) {
+    if (!sameHash(entry.hash, hash)) continue;
+    minimum = minimum === null ? entry : bothOf(minimum, entry);
+  }
+  return { newestStamp: session.newestStamp, minimum };
+}
+
+function bothOf(a: Minimum, b: Minimum): Minimum {
+  return {
+    dots: mergeContexts(a.dots, b.dots),
+    goneFromMs: laterOf(a.goneFromMs, b.goneFromMs),
+  };
 }
 
 /** True when a read that found `record` (null for none) shows all that the session has seen of the key. */
@@ -78,7 +90,8 @@ export function afterRead(
   let dots: Context = [];
   for (const sibling of record.siblings) dots = mergeContexts(dots, [sibling.dot]);
   const seen = { dots, goneFromMs: goneFromOf(record.siblings) };
-  return withEntry(session, newestStamp(record), { hash, usedAtMs: nowMs, ...seen });
+  const others = session.entries.filter((entry) => !sameHash(entry.hash, hash));
+  return withEntry(session, newestStamp(record), { hash, usedAtMs: nowMs, ...seen }, others);
 }
 
 /** A write as its coordinator acknowledged it. */
@@ -89,7 +102,8 @@ export interface WrittenSibling extends Pick<Sibling, "dot" | "stamp" | "deleted
 
 /**
  * The session after its write was acknowledged. Unless the write is known to have replaced what the session had seen before
- * (a blind one at another node need not have), the entry asks for both.
+ * (a blind one at another node need not have), both are asked for. What was seen before ages on: a tombstone that was reaped
+ * since is in no record any more, and a session that only writes would be asking for it for ever.
  */
 export function afterWrite(
   session: Session,
@@ -97,17 +111,17 @@ export function afterWrite(
   written: WrittenSibling,
   nowMs: number,
 ): Session {
-  const entry = entryOf(session, hash);
-  const isReplaced =
-    entry !== undefined && written.context !== null && descends(written.context, entry.dots);
-  const before = isReplaced ? undefined : entry;
-  const own = goneFromOf([written]);
-  return withEntry(session, written.stamp, {
-    hash,
-    usedAtMs: nowMs,
-    dots: mergeContexts(before?.dots ?? [], [written.dot]),
-    goneFromMs: before === undefined ? own : laterOf(before.goneFromMs, own),
-  });
+  const dots = [written.dot];
+  let goneFromMs = goneFromOf([written]);
+  const others: SessionEntry[] = [];
+  for (const entry of session.entries) {
+    const isOfKey = sameHash(entry.hash, hash);
+    if (isOfKey && written.context !== null && descends(written.context, entry.dots)) continue;
+    if (!isOfKey || !descends(dots, entry.dots)) others.push(entry);
+    // An earlier dot of the same coordinator: whoever has the later one has it, or what replaced it.
+    else goneFromMs = laterOf(goneFromMs, entry.goneFromMs);
+  }
+  return withEntry(session, written.stamp, { hash, usedAtMs: nowMs, dots, goneFromMs }, others);
 }
 
 /** The session without the entries that were last used before then. */
@@ -119,19 +133,17 @@ export function withoutOld(session: Session, usedSinceMs: number): Session {
   };
 }
 
-function entryOf(session: Session, hash: Hash64): SessionEntry | undefined {
-  for (const entry of session.entries) {
-    if (entry.hash.lo === hash.lo && entry.hash.hi === hash.hi) return entry;
-  }
-  return undefined;
+function sameHash(a: Hash64, b: Hash64): boolean {
+  return a.lo === b.lo && a.hi === b.hi;
 }
 
-function withEntry(session: Session, stamp: Stamp, entry: SessionEntry): Session {
-  const entries = [entry];
-  for (const other of session.entries) {
-    if (entries.length >= SESSION_ENTRIES_MAX) break;
-    if (other.hash.lo !== entry.hash.lo || other.hash.hi !== entry.hash.hi) entries.push(other);
-  }
+function withEntry(
+  session: Session,
+  stamp: Stamp,
+  entry: SessionEntry,
+  others: readonly SessionEntry[],
+): Session {
+  const entries = [entry, ...others].slice(0, SESSION_ENTRIES_MAX);
   return { newestStamp: Math.max(session.newestStamp, stamp), entries };
 }
 

@@ -7,6 +7,7 @@ import {
   NEW_SESSION,
   reaches,
   type Session,
+  withoutOld,
 } from "../../src/core/session.ts";
 import type { CausalRecord, Sibling } from "../../src/core/version.ts";
 import { dotOf, siblingOf, tombstoneOf } from "../support/arbitraries.ts";
@@ -60,6 +61,29 @@ describe("a session", () => {
     expect(reaches(recordOf(siblingOf(dotOf(2, 0, 1))), minimumOf(session), NOW)).toBe(false);
     const both = recordOf(siblingOf(dotOf(1, 0, 3)), siblingOf(dotOf(2, 0, 1)));
     expect(reaches(both, minimumOf(session), NOW)).toBe(true);
+  });
+
+  test("lets what it had read before age while it only writes: a tombstone that was reaped would be asked for for ever", () => {
+    const minuteMs = 60_000;
+    let session = afterRead(NEW_SESSION, K, recordOf(tombstoneOf(dotOf(1, 0, 3))), NOW);
+    let own = siblingOf(dotOf(2, 0, 1));
+    for (let counter = 1; counter <= 3; counter++) {
+      own = siblingOf(dotOf(2, 0, counter));
+      const written = { ...own, context: [own.dot] };
+      session = afterWrite(session, K, written, NOW + counter * minuteMs);
+      expect(session.entries).toHaveLength(2);
+    }
+    expect(reaches(recordOf(own), minimumOf(session), NOW)).toBe(false);
+    const aged = withoutOld(session, NOW + minuteMs);
+    expect(reaches(recordOf(own), minimumOf(aged), NOW)).toBe(true);
+    expect(reaches(recordOf(siblingOf(dotOf(2, 0, 2))), minimumOf(aged), NOW)).toBe(false);
+  });
+
+  test("takes a write for all earlier ones of the same coordinator, of which one may still live", () => {
+    const first = afterWrite(NEW_SESSION, K, blind(siblingOf(dotOf(2, 0, 1))), NOW);
+    const session = afterWrite(first, K, blind(tombstoneOf(dotOf(2, 0, 2))), NOW);
+    expect(session.entries).toHaveLength(1);
+    expect(reaches(null, minimumOf(session), NOW)).toBe(false);
   });
 
   test("asks for its write alone when that is known to have replaced what it had read", () => {
