@@ -22,7 +22,7 @@ import { RESTORED_META } from "../storage/meta-names.ts";
 import { RESTORED_MARK } from "../storage/restored-tables.ts";
 import type { Replication } from "./context.ts";
 import { badMessage } from "./data-messages.ts";
-import { membersOf } from "./reaper.ts";
+import { membersOf } from "./storage-members.ts";
 
 /** Followed by the actor in hex digits. The value: the end of its epochs, 8 bytes, big-endian. */
 const META_PREFIX = "epochs-seen/";

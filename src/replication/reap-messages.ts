@@ -38,7 +38,7 @@ export interface ReapItem {
 
 export interface ReapMessage {
   readonly layoutVersion: number;
-  /** Actors of all members: no entry of theirs is compacted. */
+  /** Actors of all members: the newest entry of theirs is never compacted. Empty only if there is nothing to compact. */
   readonly actors: ReadonlySet<ActorId>;
   readonly items: readonly ReapItem[];
 }
@@ -67,6 +67,8 @@ export function decodeReap(hasher: Hasher, fields: WireFields): ReapMessage {
   const items: ReapItem[] = [];
   for (let at = 0; at < flat.length; at += ITEM_FIELDS) {
     const act = readInt(flat, at, "act", 0, 1) === 0 ? "reap" : "compact";
+    // Each owner would take it that nobody is in use, but the asker always is.
+    if (act === "compact" && actors.size === 0) throw badMessage("a compaction without actors");
     const { key } = decodeAddress(hasher, [
       layoutVersion,
       flat[at + 1] ?? null,

@@ -24,6 +24,7 @@ import { decodeHead } from "../core/record-codec.ts";
 import type { PlaceCursor } from "../env/disk.ts";
 import type { Worker } from "../env/worker.ts";
 import type { PlacedRow } from "../storage/record-store.ts";
+import { ActorsInUse } from "./actors-in-use.ts";
 import { exchangeHorizons } from "./horizon-exchange.ts";
 import { type Reaping, reapHere } from "./reap-acts.ts";
 import { judge } from "./reap-judge.ts";
@@ -35,6 +36,7 @@ import {
   type ReapMessage,
 } from "./reap-messages.ts";
 import { routeOf } from "./route.ts";
+import { membersOf } from "./storage-members.ts";
 
 /** Where the walk stands, for operators. */
 export interface ReaperStatus {
@@ -59,6 +61,7 @@ const WALK_PAUSE_MAX_MS = 3_600_000;
 export class Reaper implements Worker {
   readonly name = "reaper";
   readonly #reaping: Reaping;
+  readonly #actors: ActorsInUse;
   readonly #walkPauseMs: number;
   #cursor: PlaceCursor | null = null;
   /** The walk has come to the end, and the next one waits until nothing of it is due any more. */
@@ -74,6 +77,7 @@ export class Reaper implements Worker {
 
   constructor(reaping: Reaping) {
     this.#reaping = reaping;
+    this.#actors = new ActorsInUse(reaping.r);
     const pauseMs = reaping.graceMs / WALKS_PER_GRACE;
     this.#walkPauseMs = Math.min(Math.max(pauseMs, WALK_PAUSE_MIN_MS), WALK_PAUSE_MAX_MS);
   }
@@ -97,7 +101,10 @@ export class Reaper implements Worker {
     if (away !== undefined) return this.#postpone(away, "down");
     if (this.#layout !== layout) this.#startAnew();
     this.#layout = layout;
-    if (this.#cursor === null && !this.#isWalked) await exchangeHorizons(this.#reaping, layout);
+    if (this.#cursor === null && !this.#isWalked) {
+      await this.#actors.meet(layout);
+      await exchangeHorizons(this.#reaping, layout);
+    }
     // A step looks at more rows than a round takes: nothing is looked at while a round is full.
     if (!this.#isWalked && this.#due.length < REAP_KEYS_MAX) this.#walk(layout);
     if (this.#due.length > 0 && (this.#isWalked || this.#due.length >= REAP_KEYS_MAX)) {
@@ -146,7 +153,7 @@ export class Reaper implements Worker {
       after: this.#cursor,
       limit: REAP_STEP_ROWS,
     });
-    const actors = actorsInUse(this.#reaping, layout);
+    const actors = this.#actors.known(layout);
     for (const row of rows) {
       const item = this.#dueOf(layout, row, actors);
       if (item !== null) this.#due.push(item);
@@ -155,14 +162,19 @@ export class Reaper implements Worker {
     this.#isWalked = next === null;
   }
 
-  #dueOf(layout: ActiveLayout, row: PlacedRow, actors: ReadonlySet<ActorId>): ReapItem | null {
+  #dueOf(
+    layout: ActiveLayout,
+    row: PlacedRow,
+    actors: ReadonlySet<ActorId> | null,
+  ): ReapItem | null {
     const { r, graceMs, quiet } = this.#reaping;
     if (row.state !== "record" || !quiet.isQuietRow(row.sequence)) return null;
     const record = decodeHead(row.head);
     const nowMs = r.clock.nowForExpiryMs();
     const isDead = isReapable(record, nowMs, graceMs);
-    if (!isDead && (compacted(record, actors) === record || !isSettled(record, nowMs, graceMs))) {
-      return null;
+    if (!isDead) {
+      const canBeShorter = actors !== null && compacted(record, actors) !== record;
+      if (!canBeShorter || !isSettled(record, nowMs, graceMs)) return null;
     }
     const key: Key = makeKey(
       r.env.hasher,
@@ -182,8 +194,10 @@ export class Reaper implements Worker {
   ): Promise<{ readonly by: NodeId; readonly reason: string } | null> {
     const { r } = this.#reaping;
     const beganMs = r.env.clock.monotonicMs();
-    const actors = actorsInUse(this.#reaping, layout);
-    let items = asked.filter((item) => this.#note(judge(this.#reaping, layout, item)));
+    const known = this.#actors.known(layout);
+    const actors = known ?? NO_ACTORS;
+    const doable = known === null ? asked.filter(({ act }) => act === "reap") : asked;
+    let items = doable.filter((item) => this.#note(judge(this.#reaping, layout, item)));
     if (items.length === 0) return null;
     const message: ReapMessage = { layoutVersion: layout.version, actors, items };
     const members = membersOf(layout, r.self);
@@ -261,31 +275,5 @@ export class Reaper implements Worker {
   }
 }
 
-/** All that may keep something aside: not the owners alone. */
-export function membersOf(layout: ActiveLayout, self: NodeId): NodeId[] {
-  return layout.document.members
-    .filter(({ id, role }) => role === "storage" && id !== self)
-    .map(({ id }) => id);
-}
-
-/**
- * The actors that members write under now, as far as this node knows. Entries of any other may go from contexts; when a
- * member is unknown none may.
- */
-function actorsInUse({ r }: Reaping, layout: ActiveLayout): ReadonlySet<ActorId> {
-  const known = new Map(r.actors.all());
-  const actors = new Set<ActorId>([r.store.actorId]);
-  for (const { id } of layout.document.members) {
-    const actor = id === r.self ? r.store.actorId : known.get(id)?.actor;
-    if (actor === undefined) return EVERY_ACTOR;
-    actors.add(actor);
-  }
-  return actors;
-}
-
-/** Has every actor that is asked about. */
-const EVERY_ACTOR: ReadonlySet<ActorId> = new (class extends Set<ActorId> {
-  override has(): boolean {
-    return true;
-  }
-})();
+/** For rounds in which nothing is compacted. */
+const NO_ACTORS: ReadonlySet<ActorId> = new Set();

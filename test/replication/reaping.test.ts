@@ -4,8 +4,9 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { mergeContexts } from "../../src/core/context.ts";
+import type { ActorId, NodeId } from "../../src/core/ids.ts";
 import { EMPTY_RECORD } from "../../src/core/record.ts";
-import type { CausalRecord } from "../../src/core/version.ts";
+import type { CausalRecord, Sibling } from "../../src/core/version.ts";
 import { dotOf, siblingOf, tombstoneOf } from "../support/arbitraries.ts";
 import { GRACE_MS, LIFE_MS, QUIET_MS, ReapingCluster } from "../support/reaping-cluster.ts";
 
@@ -285,11 +286,6 @@ describe("reaping", () => {
 describe("context compaction", () => {
   /** A live value with entries of forty actors whose databases are gone, the same at all owners. */
   async function worn(c: ReapingCluster): Promise<CausalRecord> {
-    for (const { node } of c.reapers) {
-      for (const { node: other } of c.reapers) {
-        node.replication.actors.learn(other.id, other.replication.actors.own);
-      }
-    }
     await c.put(0, "k", "value", { consistency: { level: "all" } });
     const row = rowOf(c, "k");
     const gone = Array.from({ length: 40 }, (_, i) => dotOf(100 + i, 1, 7));
@@ -328,16 +324,37 @@ describe("context compaction", () => {
     expect(rowOf(c, "k").context.length).toBe(before.context.length);
   });
 
-  test("waits until the actors of all members are known", async () => {
+  test("waits until the actors of all members are known, and says so to nobody as if none were in use", async () => {
     const c = cluster();
+    // Whoever reaps the key can be told who everybody is, but for one.
+    const [first] = c.places("k").owners;
+    const [other] = c.places("k").others;
+    c.drop = (from, to, kind) =>
+      kind === "introduce" && [from, to].includes(other?.node.id as NodeId) ? "refuse" : "deliver";
+    const before = await worn(c);
+    await c.pass(2 * DUE_MS);
+    expect(rowOf(c, "k").context.length).toBe(before.context.length);
+    expect(first?.node.sent.some(({ kind }) => kind === "reapAsk")).toBe(false);
+    c.drop = () => "deliver";
+    await c.pass(2 * DUE_MS);
+    expect(rowOf(c, "k").context.length).toBe(1);
+  });
+
+  test("leaves the newest epoch of each actor in use", async () => {
+    const c = cluster();
+    const [first] = c.places("k").owners;
+    const actor = first?.node.store.actorId as ActorId;
     await c.put(0, "k", "value", { consistency: { level: "all" } });
     const row = rowOf(c, "k");
-    const gone = Array.from({ length: 40 }, (_, i) => dotOf(100 + i, 1, 7));
+    const old = Array.from({ length: 40 }, (_, i) => ({ ...dotOf(1, 500 + i, 7), actor }));
+    const context = mergeContexts(row.context, old);
     for (const { node } of c.places("k").owners) {
-      const context = mergeContexts(row.context, gone);
       node.store.write(c.key("k"), { context, siblings: row.siblings }, null);
     }
     await c.pass(2 * DUE_MS);
-    expect(rowOf(c, "k").context.length).toBe(41);
+    const kept = rowOf(c, "k").context;
+    expect(kept).toContainEqual((row.siblings[0] as Sibling).dot);
+    expect(kept.filter((entry) => entry.actor === actor).map(({ epoch }) => epoch)).toContain(539);
+    expect(kept.length).toBeLessThanOrEqual(2);
   });
 });
