@@ -240,7 +240,8 @@ export class ExchangeAnswers {
   }
 
   #isShared(layout: ActiveLayout, policy: string, partition: number, from: NodeId): boolean {
-    if (layout.document.policies[policy] === undefined || partition >= layout.partitions)
+    // The name comes from a peer: "constructor" is none, although each object has one.
+    if (!Object.hasOwn(layout.document.policies, policy) || partition >= layout.partitions)
       return false;
     const homes = layout.homes(policy, partition as PartitionId);
     return homes.includes(this.#r.self) && homes.includes(from);

@@ -14,6 +14,14 @@ export async function exchangeHorizons(reaping: Reaping, layout: ActiveLayout): 
   );
 }
 
+/** Those of units that exist. The names come from a peer: "constructor" is none, although each object has one. */
+export function unitsOf(layout: ActiveLayout, told: readonly Horizon[]): Horizon[] {
+  return told.filter(
+    ({ policy, partition }) =>
+      Object.hasOwn(layout.document.policies, policy) && partition < layout.partitions,
+  );
+}
+
 function sharedUnits({ r, horizons }: Reaping, layout: ActiveLayout): Map<NodeId, Horizon[]> {
   const shared = new Map<NodeId, Horizon[]>();
   for (const policy of Object.keys(layout.document.policies)) {
@@ -46,7 +54,7 @@ async function tell(
         timeoutMs: REQUEST_TIMEOUT_DEFAULT_MS,
         lane: "direct",
       });
-      horizons.raise(decodeHorizons(answer));
+      horizons.raise(unitsOf(layout, decodeHorizons(answer)));
     } catch (error) {
       if (error instanceof PeerError) return;
       throw error;

@@ -8,6 +8,7 @@ import {
 import { readInt } from "../cluster/wire-read.ts";
 import type { ActiveLayout } from "../core/active-layout.ts";
 import { DiskFullError } from "../env/disk.ts";
+import { unitsOf } from "./horizon-exchange.ts";
 import { type Reaping, reapHere } from "./reap-acts.ts";
 import { judge } from "./reap-judge.ts";
 import {
@@ -31,12 +32,7 @@ export function reapHandlers(reaping: Reaping): MessageHandlers {
       const told = decodeHorizons(fields);
       const { horizons } = reaping;
       return refusingWhenFull(() => {
-        // Names come from a peer: "constructor" is none, although each object has one.
-        const known = told.filter(
-          ({ policy, partition }) =>
-            Object.hasOwn(layout.document.policies, policy) && partition < layout.partitions,
-        );
-        horizons.raise(known);
+        horizons.raise(unitsOf(layout, told));
         return encodeHorizons(
           layout.version,
           told.map(({ policy, partition }) => ({

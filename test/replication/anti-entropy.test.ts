@@ -365,3 +365,16 @@ test("rows of owners of which the two are none of are left alone", async () => {
     expect(homes).toContain(context.from);
   }
 });
+
+test("a policy that is none has no units to compare, whatever its name", async () => {
+  const cluster = new ReplicationCluster(["eu", "eu"], 2);
+  buildTrees(cluster);
+  const { handlers, replication } = cluster.node(0);
+  const head = { layoutVersion: replication.membership.layout()?.version ?? 0, keyId: "key-1" };
+  const asked = ["constructor", "none"].map((policy) => {
+    return { policy, partitions: [0], roots: new Uint8Array(16).fill(1) };
+  });
+  const context = { from: cluster.node(1).id, timeoutMs: 1000, diesMs: 60_000 };
+  const answer = await handlers.treeRoots?.(encodeRoots(head, asked), context);
+  expect(decodeRootsAnswer(answer ?? [], 2)).toEqual([[], []]);
+});

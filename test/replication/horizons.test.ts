@@ -4,6 +4,7 @@ import type { PartitionId } from "../../src/core/ids.ts";
 import { REAP_KEYS_MAX } from "../../src/core/limits.ts";
 import { DiskFullError } from "../../src/env/disk.ts";
 import { Horizons } from "../../src/replication/horizons.ts";
+import { encodeHorizons } from "../../src/replication/reap-messages.ts";
 import { SimDisk } from "../simulation/sim-disk.ts";
 import { dotOf, tombstoneOf } from "../support/arbitraries.ts";
 import { createTestHasher } from "../support/hasher.ts";
@@ -36,12 +37,13 @@ function countCommits(store: FakeStore): () => number {
   const { meta } = store;
   const remove = store.remove.bind(store);
   const set = meta.set.bind(meta);
+  const isHorizon = (name: string) => name.startsWith("reap-horizon/");
   store.remove = (rows, values) => {
-    if (rows.length > 0 || (values?.size ?? 0) > 0) commits++;
+    if (rows.length > 0 || [...(values?.keys() ?? [])].some(isHorizon)) commits++;
     return remove(rows, values);
   };
   meta.set = (name, value) => {
-    commits++;
+    if (isHorizon(name)) commits++;
     set(name, value);
   };
   return () => commits;
@@ -101,4 +103,22 @@ test("what an owner tells, and what it answers, is one commit each", async () =>
     expect(reaping.horizons.all().length).toBe(PARTITIONS);
   }
   expect(commits.map((count) => count())).toEqual([1, 1]);
+});
+
+test("a peer's unit of a policy that is none, of whatever name, is not kept", async () => {
+  const c = cluster(2);
+  const [first, second] = c.reapers;
+  if (first === undefined || second === undefined) throw new Error("no nodes");
+  const version = first.reaping.r.membership.layout()?.version ?? 0;
+  const [unit] = UNITS as [(typeof UNITS)[0]];
+  const told = ["constructor", "toString", "none"].map((policy) => ({ ...unit, policy }));
+  const outside = { ...unit, partition: PARTITIONS as PartitionId };
+  const message = encodeHorizons(version, [...told, outside, unit]);
+  const context = { from: second.node.id, timeoutMs: 1_000, diesMs: 60_000 };
+  await first.node.handlers.horizons?.(message, context);
+  expect(first.reaping.horizons.all()).toEqual([unit]);
+  // Nor from an answer.
+  second.node.handlers.horizons = () => encodeHorizons(version, [...told, outside]);
+  await c.pass(QUIET_MS);
+  expect(first.reaping.horizons.all()).toEqual([unit]);
 });
