@@ -136,6 +136,8 @@ export class PeerService {
     const message = decodeRead(this.#r.env.hasher, fields);
     const admitted = this.#admit(message.layoutVersion, from);
     if (admitted !== null) return admitted.then(() => this.#read(fields, from));
+    // An answer without a record would be taken by an owner in doubt for all that this one has.
+    this.#refuseIfCopy();
     const { homes } = this.#route(message.key);
     this.#r.counters.replicaReads++;
     const isHome = homes.includes(this.#r.self);

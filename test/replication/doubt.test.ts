@@ -177,6 +177,23 @@ describe("a replica in doubt", () => {
     }
   });
 
+  /** The simulator's seed 8 of the profile `smoke`: the only good copy was at an owner that had just started. */
+  test("a row's doubt does not end by an owner that has just started and says nothing yet", async () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { replication } = cluster.node(0);
+    const owner = cluster.node(1);
+    const key = cluster.key("k");
+    await cluster.put(1, "k", "v", { consistency: { level: "all" } });
+    for (const { replication: r } of [cluster.node(0), owner]) r.doubt.beforeOverwrite(key);
+    cluster.unsure.add(owner.id);
+    const worker = recoveryWorker(replication);
+    await cluster.settle(worker.step());
+    expect(replication.doubt.ofRow(key)).toBe(true);
+    cluster.unsure.delete(owner.id);
+    await cluster.settle(worker.step());
+    expect(replication.doubt.ofRow(key)).toBe(false);
+  });
+
   test("what was heard under an older layout proves nothing under a newer one", async () => {
     const cluster = await amnesiac(["k"]);
     const { replication } = cluster.node(0);
