@@ -150,7 +150,7 @@ export class Calls {
   #finish(order: number, act: () => void): void {
     this.#finished.push({ order, act });
     if (this.#finished.length > 1) return;
-    this.#world.clock.after(0, () => {
+    this.#world.clock.afterAllElse(() => {
       const finished = this.#finished.sort((a, b) => a.order - b.order);
       this.#finished = [];
       for (const one of finished) one.act();

@@ -17,6 +17,9 @@ interface Event {
 /** 2026-01-01T00:00:00Z: any fixed moment would do, but stamps must look like time. */
 const WALL_START_MS = 1_767_225_600_000;
 
+/** Above the number of events of any run. */
+const AFTER_ALL_ELSE = 2 ** 40;
+
 function earlier(a: Event, b: Event): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
@@ -101,10 +104,18 @@ export class VirtualClock implements Clock {
     });
   }
 
-  #schedule(delayMs: number, act: () => void, turnGoesOn: boolean): Timer {
+  /**
+   * Runs `act` when nothing else is left to do at the present time. For what became known after some number of promise
+   * jobs: runtimes need different numbers of them to read a body, so that its place among other events would differ.
+   */
+  afterAllElse(act: () => void): void {
+    this.#schedule(0, act, false, AFTER_ALL_ELSE);
+  }
+
+  #schedule(delayMs: number, act: () => void, turnGoesOn: boolean, rank = 0): Timer {
     const event: Event = {
       atMs: this.#nowMs + Math.max(0, delayMs),
-      order: this.#order++,
+      order: rank + this.#order++,
       act,
       turnGoesOn,
     };
