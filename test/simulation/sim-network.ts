@@ -2,6 +2,8 @@
  * The network between nodes: it delays by a region matrix, loses requests and answers, duplicates, reorders (each message
  * has a delay of its own) and is cut in one direction or both. It never changes a byte: peers authenticate what they send.
  */
+
+import type { Timer } from "../../src/env/clock.ts";
 import type { PeerRequest, PeerResponse, Transport } from "../../src/env/transport.ts";
 import { TransportError } from "../../src/env/transport.ts";
 import type { VirtualClock } from "../support/virtual-clock.ts";
@@ -32,6 +34,8 @@ interface Call {
   takenBy: SimProcess | null;
   readonly resolve: (response: PeerResponse) => void;
   readonly reject: (error: TransportError) => void;
+  /** Cancelled by the answer: each event costs a turn of the real event loop. */
+  timeout: Timer | null;
 }
 
 /** One message in so many of the slow ones takes this many times its delay. */
@@ -101,6 +105,7 @@ export class SimNetwork {
             takenBy: null,
             resolve,
             reject,
+            timeout: null,
           });
           from.sent();
         }),
@@ -112,7 +117,9 @@ export class SimNetwork {
     const { from, to, request } = call;
     this.messages++;
     const id = this.messages;
-    clock.after(request.timeoutMs, () => this.#fail(call, true, "no answer in time"));
+    call.timeout = clock.after(request.timeoutMs, () =>
+      this.#fail(call, true, "no answer in time"),
+    );
     const lost =
       this.#isCut(from.index, to) || (this.#faulty && random.chance(options.loseRequest));
     const delayMs = this.#delayMs(from.index, to);
@@ -172,6 +179,7 @@ export class SimNetwork {
       call.from.deliver(() => {
         if (call.done) return;
         call.done = true;
+        call.timeout?.cancel();
         call.resolve({ ...response, body: response.body.slice() });
       });
     });
@@ -180,6 +188,7 @@ export class SimNetwork {
   #fail(call: Call, sent: boolean, why: string): void {
     if (call.done || !call.from.alive) return;
     call.done = true;
+    call.timeout?.cancel();
     call.reject(new TransportError(`simulated: ${why}`, { sent }));
   }
 
