@@ -1,14 +1,14 @@
 /** Trees, rounds, scrub: put together for one node. */
-import type { Keyring } from "../cluster/keyring.ts";
-import type { Worker } from "../env/worker.ts";
-import { RowDigester } from "../storage/row-digest.ts";
-import { Trees } from "../storage/trees.ts";
-import { AntiEntropy } from "./anti-entropy.ts";
-import type { Replication } from "./context.ts";
-import { scrubWorker } from "./scrub.ts";
-import { noteUnreadable } from "./tree-ranges.ts";
-import { treeWorker } from "./tree-worker.ts";
-import { treeWorld } from "./tree-world.ts";
+import type { Keyring } from "./cluster/keyring.ts";
+import type { Worker } from "./env/worker.ts";
+import { AntiEntropy } from "./replication/anti-entropy.ts";
+import type { Replication } from "./replication/context.ts";
+import { scrubWorker } from "./replication/scrub.ts";
+import { noteUnreadable } from "./replication/tree-ranges.ts";
+import { treeWorker } from "./replication/tree-worker.ts";
+import { treeWorld } from "./replication/tree-world.ts";
+import { RowDigester } from "./storage/row-digest.ts";
+import { Trees } from "./storage/trees.ts";
 
 export interface AntiEntropyConfig {
   /** ANTI_ENTROPY_INTERVAL_MS. */
