@@ -36,7 +36,7 @@ async function verdict(): Promise<string> {
   });
 }
 
-test("a node on an older copy of its directory takes a new actor id and loses nothing", async () => {
+test("a node on an older copy of its directory ends, starts under a new actor id and loses nothing", async () => {
   const directory = cluster.dataOf(SET_BACK);
   await putAll("first");
   await cluster.node(SET_BACK).stop();
@@ -51,11 +51,17 @@ test("a node on an older copy of its directory takes a new actor id and loses no
   await cluster.restartFor(SET_BACK, 0);
   // It counts its starts as the lost one did. Which of the two is the later one for the others is a matter of luck.
   if ((await verdict()) !== "database-is-a-copy") {
-    await cluster.node(SET_BACK).stop();
-    await cluster.restartFor(SET_BACK, 0);
-    expect(await verdict()).toBe("database-is-a-copy");
+    const first = cluster.node(SET_BACK);
+    await first.stop();
+    // It may have been told of both before it ended.
+    if (!first.output.includes("database-is-a-copy")) {
+      await cluster.restartFor(SET_BACK, 0);
+      expect(await verdict()).toBe("database-is-a-copy");
+    }
   }
-  await cluster.node(SET_BACK).ready(60_000);
+  // What it holds may be from before a reap: it ends, and its next start holds that apart.
+  await cluster.node(SET_BACK).ended;
+  await cluster.restart(SET_BACK);
   await cluster.untilAllUp();
   await until("the doubt to end", async () =>
     cluster.node(SET_BACK).output.includes("doubt-ended") ? true : undefined,

@@ -44,6 +44,7 @@ export const STATE_GROUPS: readonly StateGroup[] = [
       "backup restored": "older backup restored, marked",
       "newest commits lost": "newest commits lost",
       "disk rolled back": "older copy put back, unmarked",
+      "copy ended itself": "rolled back database noticed, held apart",
       "disk full": "disk full for some commits",
       "disk full for a time": "disk full for a time",
       "start refused by a full disk": "start refused by a full disk",
