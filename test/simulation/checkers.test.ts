@@ -305,6 +305,27 @@ describe("the final state", () => {
     expect(made.verdicts).toEqual(["resurrected", "siblings-bounded"]);
   });
 
+  test("what a crash took back before its commit has replaced nothing, nor has who replaced the write itself", () => {
+    const made = new HandMade(hasher);
+    const first = made.put(dotOf(1, 1), [1]);
+    const repeated = made.begin("put");
+    repeated.repeats = 1;
+    const here = made.record(repeated, dotOf(0, 1), null, null);
+    made.store(0, here, dotOf(0, 1));
+    const there = made.record(repeated, dotOf(1, 2), first.record, first.record.context);
+    made.store(1, there, dotOf(1, 2), false);
+    const last = made.put(dotOf(0, 2), [0], { held: here, context: here.context });
+    made.world.ledger.rolledBack(1);
+    made.acknowledge(repeated, 1);
+    made.store(0, mergeRecords(first.record, last.record));
+    judgeFinalState(made.world);
+    expect([made.verdicts, repeated.past, last.op.past]).toEqual([
+      [],
+      new Set(),
+      new Set([repeated.id]),
+    ]);
+  });
+
   test("convergence: homes differ, a row at a stranger, a hint that nobody fetched", () => {
     const made = new HandMade(hasher);
     const first = made.put(dotOf(0, 1), ALL);

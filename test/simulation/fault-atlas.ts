@@ -1,7 +1,8 @@
 /**
  * What may be damaged without breaking the promises' own condition (design 1: "loss or corruption of the disks of fewer than W of
- * the nodes that acknowledged"). Damage counts until it is repaired, and the last good copy of an acknowledged write is never
- * taken, be it at a home or with a stand-in: so every fault injected must be survivable, and "0 lost" is a fair claim.
+ * the nodes that acknowledged"). Damage counts until it is repaired, and the last good copy of a write that was acknowledged, or
+ * whose acknowledgement may be under way, is never taken, be it at a home or with a stand-in: so every fault injected must be
+ * survivable, and "0 lost" is a fair claim.
  */
 
 import { covers } from "../../src/core/context.ts";
@@ -77,7 +78,9 @@ export class FaultAtlas {
 
   #mark(node: number, key: KeyState): void {
     const contexts = this.#contextsAt(node, key);
-    const dots = ackedDots(key).filter((dot) => !contexts.some((context) => covers(context, dot)));
+    const dots = this.#promisedDots(key).filter(
+      (dot) => !contexts.some((context) => covers(context, dot)),
+    );
     if (dots.length > 0) this.#damage.set(`${node}/${key.name}`, dots);
   }
 
@@ -103,7 +106,18 @@ export class FaultAtlas {
     const damaged = others.filter((index) => this.#isDamaged(index, key)).length;
     if (damaged + 1 > majority(key.homes.length) - 1) return false;
     const contexts = others.flatMap((index) => this.#contextsAt(index, key));
-    return ackedDots(key).every((dot) => contexts.some((context) => covers(context, dot)));
+    return this.#promisedDots(key).every((dot) => contexts.some((context) => covers(context, dot)));
+  }
+
+  /**
+   * A node that has committed a write may have acknowledged it already, however long the answer takes to its client: with W = 1
+   * its copy is all that there is to be promised.
+   */
+  #promisedDots(key: KeyState): Dot[] {
+    const underWay = [...key.dots.mints].filter(
+      (mint) => mint.durable && this.#ledger.op(mint.op).status === "pending",
+    );
+    return [...ackedDots(key), ...underWay.map((mint) => mint.dot)];
   }
 
   #contextsAt(node: number, key: KeyState): Context[] {

@@ -32,7 +32,7 @@ export interface Op {
   endMs: number;
   status: OpStatus;
   httpStatus: number;
-  /** The ids of all writes that this one replaces, whoever wrote them: known once its dot is minted. */
+  /** The ids of all writes that this one replaces, whoever wrote them, by any of its dots: known once one is minted. */
   past: ReadonlySet<number> | null;
   /** Home replicas, and stand-ins, that had made it durable before it was acknowledged. */
   acks: number;

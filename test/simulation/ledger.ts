@@ -26,8 +26,6 @@ interface Place {
   readonly isWhole: boolean;
 }
 
-const NONE: ReadonlySet<number> = new Set();
-
 export class Ledger {
   readonly ops: Op[] = [];
   readonly keys = new Map<string, KeyState>();
@@ -94,10 +92,8 @@ export class Ledger {
       key.dots.forget(mint);
       const others = (key.mintsOf.get(mint.op) ?? []).filter((other) => other !== mint);
       if (others.length > 0) key.mintsOf.set(mint.op, others);
-      else {
-        key.mintsOf.delete(mint.op);
-        this.op(mint.op).past = null;
-      }
+      else key.mintsOf.delete(mint.op);
+      this.op(mint.op).past = pastOfAll(others);
     }
     for (const place of this.#pending.get(node)?.healed ?? []) this.rotten.add(place);
     this.#pending.delete(node);
@@ -114,7 +110,7 @@ export class Ledger {
     const seen = new Set<number>();
     for (const mint of key.dots.covered(context)) {
       seen.add(mint.op);
-      for (const id of this.op(mint.op).past ?? NONE) seen.add(id);
+      for (const id of mint.past) seen.add(id);
     }
     return seen;
   }
@@ -124,7 +120,7 @@ export class Ledger {
     const covered = key.dots.covered(context);
     const replaced = new Set<number>();
     for (const mint of covered) {
-      for (const id of this.op(mint.op).past ?? NONE) replaced.add(id);
+      for (const id of mint.past) replaced.add(id);
     }
     return covered.filter((mint) => !replaced.has(mint.op));
   }
@@ -225,7 +221,8 @@ export class Ledger {
     }
     if (place.existed && mint.dot.counter === 1) this.#count("new epoch on a row that existed");
     const past = this.#pastOf(key, op, mint, record, place.isWhole ? before : null);
-    op.past = op.past === null ? past : new Set([...op.past, ...past]);
+    mint.past = past;
+    op.past = pastOfAll(key.mintsOf.get(op.id) ?? []);
     for (const sibling of before?.siblings ?? []) {
       const lost = this.opOf(sibling);
       const kept = record.siblings.some((other) => this.opOf(other) === lost);
@@ -252,7 +249,10 @@ export class Ledger {
     if (op.seen !== null) return op.seen;
     if (op.condition === "none" && before !== null) {
       const past = new Set<number>();
-      for (const sibling of before.siblings) this.#addWithPast(past, this.opOf(sibling));
+      for (const sibling of before.siblings) {
+        const earlier = key.dots.of(sibling.dot);
+        for (const id of earlier === undefined ? [] : [earlier.op, ...earlier.past]) past.add(id);
+      }
       return past;
     }
     // Its coordinator read for it, or had a good copy of an unreadable row in its cache: what it replaces is all that its
@@ -262,12 +262,6 @@ export class Ledger {
     for (const sibling of record.siblings) past.delete(this.opOf(sibling));
     past.delete(mint.op);
     return past;
-  }
-
-  #addWithPast(past: Set<number>, id: number): void {
-    if (id < 0) return;
-    past.add(id);
-    for (const earlier of this.op(id).past ?? NONE) past.add(earlier);
   }
 
   #committed(node: number): void {
@@ -296,4 +290,9 @@ export class Ledger {
     }
     return pending;
   }
+}
+
+/** What a write replaces, wherever it was executed; null while it is nowhere. */
+function pastOfAll(mints: readonly Mint[]): ReadonlySet<number> | null {
+  return mints.length === 0 ? null : new Set(mints.flatMap((mint) => [...mint.past]));
 }

@@ -121,15 +121,20 @@ function showTotals(file: string): void {
 }
 
 async function smoke(jobs: number): Promise<void> {
-  const seeds = [...onceFailing.map((entry) => entry.seed)];
+  const foundIn = (profile: Profile): number[] =>
+    onceFailing
+      .filter((entry) => parseProfile(entry.profile ?? "full") === profile)
+      .map((entry) => entry.seed);
+  const small = foundIn("smoke");
+  const seeds = foundIn("full");
   for (let seed = 1; seeds.length < SMOKE_SEEDS; seed++)
     if (!seeds.includes(seed)) seeds.push(seed);
-  const failed = await many(seeds, "full", jobs);
+  const failed = (await many(seeds, "full", jobs)) + (await many(small, "smoke", jobs));
   const canary = await runCanary();
   print(canary.text);
   const bad = failed + (canary.caught ? 0 : 1);
   // What scripts/test.mjs counts.
-  print(`${seeds.length + 1 - bad} passed, ${bad} failed`);
+  print(`${seeds.length + small.length + 1 - bad} passed, ${bad} failed`);
   process.exitCode = bad === 0 ? 0 : 1;
 }
 

@@ -17,6 +17,8 @@ export interface Mint {
   /** All fields of the sibling but its dot and its value's bytes. */
   readonly identity: string;
   durable: boolean;
+  /** The ids of all writes that it replaces where it was minted: a repeat elsewhere may replace others. */
+  past: ReadonlySet<number>;
 }
 
 function dotTextOf(dot: Dot): string {
@@ -118,6 +120,7 @@ export class DotBook {
       node,
       identity: identityOf(sibling),
       durable: false,
+      past: new Set(),
     };
     this.#mints.set(mint.dotText, mint);
     if (!mine) this.#left(mint, node);

@@ -1,0 +1,31 @@
+import { describe, expect, test } from "bun:test";
+import { createTestHasher } from "../support/hasher.ts";
+import { dotOf, HandMade } from "./hand-made.ts";
+
+describe("the only committed copy of a write may be damaged", () => {
+  test("not once its node may have acknowledged it, be the answer with its client or under way", async () => {
+    const made = new HandMade(await createTestHasher());
+    const { atlas } = made.world;
+    const op = made.begin("put");
+    made.store(0, made.record(op, dotOf(0, 1), null, null), dotOf(0, 1));
+    expect([atlas.mayForgetRow(0, made.key), atlas.mayLoseDatabase(0)]).toEqual([false, false]);
+    expect(atlas.mayForgetRow(1, made.key)).toBe(true);
+    made.acknowledge(op, 1);
+    expect(atlas.mayForgetRow(0, made.key)).toBe(false);
+  });
+
+  test("when there is another, and when it was never acknowledged", async () => {
+    const made = new HandMade(await createTestHasher());
+    const { atlas } = made.world;
+    const op = made.begin("put");
+    const record = made.record(op, dotOf(0, 1), null, null);
+    made.store(0, record, dotOf(0, 1));
+    made.store(1, record);
+    expect(atlas.mayForgetRow(0, made.key)).toBe(true);
+    const refused = made.begin("put");
+    made.store(0, made.record(refused, dotOf(0, 2), record, null), dotOf(0, 2));
+    expect(atlas.mayForgetRow(0, made.key)).toBe(false);
+    refused.status = "info";
+    expect(atlas.mayForgetRow(0, made.key)).toBe(true);
+  });
+});
