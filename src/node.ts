@@ -205,7 +205,7 @@ function appOf(
       antiEntropy: repair.antiEntropy.view(),
       reaping: reaping.view(),
     }),
-    ready: () => readiness(cluster, data.nodeId),
+    ready: () => readiness(cluster, data.nodeId, replication.mayBeCopy()),
     refreshLayout: () => cluster.refreshLayout(),
     backup: backup === undefined ? null : () => backup(VERSION),
     quarantine: (cursor) => quarantinePage(store, cursor),
@@ -314,13 +314,20 @@ function replicationOf(
   };
 }
 
-function readiness(cluster: Cluster, self: NodeId): { ready: boolean; reason?: string } {
+function readiness(
+  cluster: Cluster,
+  self: NodeId,
+  mayBeCopy: boolean,
+): { ready: boolean; reason?: string } {
   const layout = cluster.layout();
   if (layout === undefined) return { ready: false, reason: "no layout yet: still joining" };
   if (layout.member(self) === undefined) return { ready: false, reason: "not in the layout yet" };
   if (!layout.document.formed) {
     const { members, expect } = layout.document;
     return { ready: false, reason: `waiting for members: ${members.length} of ${expect}` };
+  }
+  if (mayBeCopy) {
+    return { ready: false, reason: "asking the other members what they know of this database" };
   }
   return { ready: true };
 }
