@@ -28,6 +28,7 @@ import type { RequestInfo } from "./http/call.ts";
 import { type AntiEntropyParts, createAntiEntropy } from "./node-anti-entropy.ts";
 import { type NodeConfig, VERSION } from "./node-config.ts";
 import { nodeMetrics } from "./node-metrics.ts";
+import { readiness } from "./node-readiness.ts";
 import { ActorBook } from "./replication/actor-book.ts";
 import { antiEntropyMetrics } from "./replication/anti-entropy-figures.ts";
 import type { Replication } from "./replication/context.ts";
@@ -312,22 +313,4 @@ function replicationOf(
     adoptRefusal: (detail) => cluster.adoptRefusal(detail),
     refreshLayout: (holder) => cluster.refreshLayout(holder),
   };
-}
-
-function readiness(
-  cluster: Cluster,
-  self: NodeId,
-  mayBeCopy: boolean,
-): { ready: boolean; reason?: string } {
-  const layout = cluster.layout();
-  if (layout === undefined) return { ready: false, reason: "no layout yet: still joining" };
-  if (layout.member(self) === undefined) return { ready: false, reason: "not in the layout yet" };
-  if (!layout.document.formed) {
-    const { members, expect } = layout.document;
-    return { ready: false, reason: `waiting for members: ${members.length} of ${expect}` };
-  }
-  if (mayBeCopy) {
-    return { ready: false, reason: "asking the other members what they know of this database" };
-  }
-  return { ready: true };
 }
