@@ -110,8 +110,9 @@ export class CopyCheck implements Worker {
     if (this.#phase === "running") return false;
     const { membership, self } = this.#r;
     const layout = membership.layout();
-    // Alone it has nobody to ask, and nobody to whom it could bring anything back.
-    return layout === undefined || membersOf(layout, self).length > 0;
+    if (layout === undefined) return true;
+    // A gateway has no rows. Alone a node has nobody to ask, and nobody to whom it could bring anything back.
+    return layout.member(self)?.role !== "gateway" && membersOf(layout, self).length > 0;
   }
 
   async step(): Promise<number> {

@@ -60,8 +60,8 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
   {
     name: "a hint is dropped when it is sent, not when it is acknowledged",
     file: "src/replication/handoff-row.ts",
-    find: "if (answer === null) return;\n    this.holders.add(owner);",
-    replace: "this.holders.add(owner);\n    if (answer === null) return;",
+    find: "if (answer !== null) this.#holds(owner, answer);",
+    replace: "this.#holds(owner, answer ?? []);",
   },
   {
     name: "a hint over age is dropped, whoever has it",
