@@ -84,8 +84,8 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
   {
     name: "a session forgets what it had read when it writes",
     file: "src/core/session.ts",
-    find: "dots: mergeContexts(before?.dots ?? [], [written.dot]),",
-    replace: "dots: [written.dot],",
+    find: "if (!isOfKey || !descends(dots, entry.dots)) others.push(entry);",
+    replace: "if (!isOfKey) others.push(entry);",
   },
   {
     name: "a session remembers nothing of what it reads",
