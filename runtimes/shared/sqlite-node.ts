@@ -14,7 +14,7 @@ import { toSqliteError } from "./sqlite-errors.ts";
  * @throws Error where the runtime has no node:sqlite (Node before 22.5).
  */
 export async function loadNodeSqlite(): Promise<SqliteDriver> {
-  const { DatabaseSync, backup } = await import("node:sqlite").catch((cause: unknown) => {
+  const { DatabaseSync } = await import("node:sqlite").catch((cause: unknown) => {
     throw new Error(
       `Cannot load node:sqlite on Node ${process.versions.node}: Gyre needs Node 22.13 or newer.`,
       { cause },
@@ -27,7 +27,7 @@ export async function loadNodeSqlite(): Promise<SqliteDriver> {
     name: `node:sqlite, SQLite ${row.version}`,
     open: (path, { readOnly } = { readOnly: false }) => {
       try {
-        return new NodeDatabase(new DatabaseSync(path, { readOnly }), backup);
+        return new NodeDatabase(new DatabaseSync(path, { readOnly }));
       } catch (error) {
         throw toSqliteError(error);
       }
@@ -35,16 +35,11 @@ export async function loadNodeSqlite(): Promise<SqliteDriver> {
   };
 }
 
-/** Undefined before Node 22.16. */
-type Backup = ((source: DatabaseSync, path: string) => Promise<unknown>) | undefined;
-
 class NodeDatabase implements SqliteDatabase {
   readonly #database: DatabaseSync;
-  readonly #backup: Backup;
 
-  constructor(database: DatabaseSync, backup: Backup) {
+  constructor(database: DatabaseSync) {
     this.#database = database;
-    this.#backup = backup;
   }
 
   exec(sql: string): void {
@@ -63,12 +58,16 @@ class NodeDatabase implements SqliteDatabase {
     }
   }
 
-  async backupTo(path: string): Promise<void> {
+  /**
+   * VACUUM INTO, which holds up the process. node:sqlite's own backup works on another thread, on this very connection: a
+   * write that falls into it now and then made it fail with "not an error" (Node 24.21).
+   */
+  backupTo(path: string): Promise<void> {
     try {
-      if (this.#backup === undefined) this.#database.prepare("VACUUM INTO ?").run(path);
-      else await this.#backup(this.#database, path);
+      this.#database.prepare("VACUUM INTO ?").run(path);
+      return Promise.resolve();
     } catch (error) {
-      throw toSqliteError(error);
+      return Promise.reject(toSqliteError(error));
     }
   }
 
