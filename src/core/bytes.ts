@@ -240,3 +240,10 @@ function decodeDigits(text: string, digits: number, values: Uint8Array): Uint8Ar
     throw new TypeError("Cannot decode base64: stray bits at the end");
   return bytes;
 }
+
+/** The smallest byte string above `key`: where a scan goes on. */
+export function keyAfter(key: Uint8Array): Uint8Array {
+  const after = new Uint8Array(key.length + 1);
+  after.set(key);
+  return after;
+}

@@ -11,6 +11,7 @@ import type { Hasher } from "../core/hasher.ts";
 import { parseNamespaceId } from "../core/ids.ts";
 import { type Key, makeKey } from "../core/key.ts";
 import { checkKeyText } from "../core/key-rules.ts";
+import { KEY_BYTES_MAX } from "../core/limits.ts";
 import {
   decodeHead,
   decodeRecord,
@@ -30,11 +31,16 @@ export interface Addressed {
 
 export function decodeAddress(hasher: Hasher, fields: WireFields): Addressed {
   const layoutVersion = readInt(fields, 0, "layoutVersion", 1, Number.MAX_SAFE_INTEGER);
-  const namespace = parseNamespaceId(readInt(fields, 1, "namespace", 1, 0xffff_ffff));
-  const text = readString(fields, 2, "key", 512);
+  return { layoutVersion, key: decodeKey(hasher, fields, 1) };
+}
+
+/** The namespace's id at `at`, and the key's text after it. */
+export function decodeKey(hasher: Hasher, fields: WireFields, at: number): Key {
+  const namespace = parseNamespaceId(readInt(fields, at, "namespace", 1, 0xffff_ffff));
+  const text = readString(fields, at + 1, "key", KEY_BYTES_MAX);
   const fault = checkKeyText(text);
   if (fault !== null) throw badMessage(`key: ${fault}`);
-  return { layoutVersion, key: makeKey(hasher, namespace, text) };
+  return makeKey(hasher, namespace, text);
 }
 
 export function badMessage(reason: string): PeerError {
@@ -72,7 +78,8 @@ export function decodeWrite(hasher: Hasher, fields: WireFields): WriteMessage {
   return { layoutVersion, key, record, head: passingBytes.copy(head) };
 }
 
-function decodeWireRecord(hasher: Hasher, head: Uint8Array, body: Uint8Array): CausalRecord {
+/** Its values are copies, so they may be kept. @throws PeerError refused `bad_message` */
+export function decodeWireRecord(hasher: Hasher, head: Uint8Array, body: Uint8Array): CausalRecord {
   let record: CausalRecord;
   try {
     record = decodeRecord(head, keptBytes.copy(body));

@@ -12,9 +12,9 @@ import { type NodeId, type PartitionId, parseNamespaceId } from "../core/ids.ts"
 import { type Key, makeKey } from "../core/key.ts";
 import type { Logger } from "../env/logger.ts";
 import type { MetaStore } from "../env/meta-store.ts";
+import { IN_DOUBT_META } from "../storage/meta-names.ts";
 import { UnitSet } from "./unit-set.ts";
 
-const META_IN_DOUBT = "in-doubt";
 /** Followed by the namespace's number, a slash and the key in hex. */
 const META_ROW_PREFIX = "row-in-doubt/";
 /** Rows in doubt, each of which costs a commit; with more than that the whole database is. */
@@ -67,8 +67,8 @@ export class Doubt {
     this.#meta = parts.meta;
     this.#logger = parts.logger;
     this.#self = parts.self;
-    if (parts.forgotten) parts.meta.set(META_IN_DOUBT, new Uint8Array([1]));
-    this.#everywhere = parts.meta.get(META_IN_DOUBT) !== undefined;
+    if (parts.forgotten) parts.meta.set(IN_DOUBT_META, new Uint8Array([1]));
+    this.#everywhere = parts.meta.get(IN_DOUBT_META) !== undefined;
     for (const name of parts.meta.names(META_ROW_PREFIX)) {
       const [namespace, hex] = name.slice(META_ROW_PREFIX.length).split("/");
       const text = utf8Decode(hexToBytes(hex ?? ""));
@@ -111,7 +111,7 @@ export class Doubt {
   beforeOverwrite(key: Key): void {
     const known = this.#rows.get(key.id);
     if (known === undefined && this.#rows.size >= ROWS_MAX) {
-      if (!this.#everywhere) this.#meta.set(META_IN_DOUBT, new Uint8Array([1]));
+      if (!this.#everywhere) this.#meta.set(IN_DOUBT_META, new Uint8Array([1]));
       this.#everywhere = true;
       // Whoever was heard before this row was forgotten has to be heard again.
       this.#heard.clear();
@@ -150,7 +150,7 @@ export class Doubt {
 
   /** This database was found to be a copy: whatever was acknowledged after it was made may be missing. @throws DiskFullError */
   begin(): void {
-    this.#meta.set(META_IN_DOUBT, new Uint8Array([1]));
+    this.#meta.set(IN_DOUBT_META, new Uint8Array([1]));
     this.#everywhere = true;
     this.#heard.clear();
     this.#losses++;
@@ -207,7 +207,7 @@ export class Doubt {
     }
     if (allInDoubt > 0) this.#logger.error("all-owners-in-doubt", { units: allInDoubt });
     // First the disk, which may be full: else the doubt would come back with the next start.
-    this.#meta.delete(META_IN_DOUBT);
+    this.#meta.delete(IN_DOUBT_META);
     this.#everywhere = false;
     this.#heard.clear();
     this.#logger.info("doubt-ended", { layoutVersion: layout.version });

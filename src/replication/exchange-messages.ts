@@ -11,17 +11,14 @@ import {
   readInt,
   readString,
 } from "../cluster/wire-read.ts";
-import { FormatError } from "../core/errors.ts";
 import type { Hasher } from "../core/hasher.ts";
-import { parseNamespaceId } from "../core/ids.ts";
-import { type Key, makeKey, RING_PLACES } from "../core/key.ts";
-import { checkKeyText } from "../core/key-rules.ts";
-import { KEY_BYTES_MAX, PARTITIONS_MAX, POLICIES_MAX } from "../core/limits.ts";
+import { type Key, RING_PLACES } from "../core/key.ts";
+import { PARTITIONS_MAX, POLICIES_MAX } from "../core/limits.ts";
 import { powerOfTwo } from "../core/power-of-two.ts";
-import { decodeRecord, encodeBody, encodeHead, valuesIntact } from "../core/record-codec.ts";
+import { encodeBody, encodeHead } from "../core/record-codec.ts";
 import type { CausalRecord } from "../core/version.ts";
 import { DIGEST_BYTES } from "../storage/row-digest.ts";
-import { badMessage } from "./data-messages.ts";
+import { badMessage, decodeKey, decodeWireRecord } from "./data-messages.ts";
 
 /** Sums of children and digests of rows travel cut to their low half: 64 bits of a keyed hash. */
 export const SHORT_BYTES = 8;
@@ -279,36 +276,19 @@ export function decodePush(
 ): readonly PushedRecord[] {
   return readArray(fields, 2, "records", recordsMax).map((value) => {
     const each = asFields(value, "record", 4);
-    return { key: readKey(hasher, each, 0), record: readRecord(hasher, each, 2) };
+    return { key: decodeKey(hasher, each, 0), record: readRecord(hasher, each, 2) };
   });
 }
 
 function readKeys(hasher: Hasher, fields: WireFields): Key[] {
   const keys: Key[] = [];
-  for (let at = 0; at < fields.length; at += 2) keys.push(readKey(hasher, fields, at));
+  for (let at = 0; at < fields.length; at += 2) keys.push(decodeKey(hasher, fields, at));
   return keys;
 }
 
-function readKey(hasher: Hasher, fields: WireFields, at: number): Key {
-  const namespace = parseNamespaceId(readInt(fields, at, "namespace", 1, 0xffff_ffff));
-  const text = readString(fields, at + 1, "key", KEY_BYTES_MAX);
-  const fault = checkKeyText(text);
-  if (fault !== null) throw badMessage(`key: ${fault}`);
-  return makeKey(hasher, namespace, text);
-}
-
-/** Its values are copies, so they may be kept. */
 function readRecord(hasher: Hasher, fields: WireFields, at: number): CausalRecord {
   const head = readBytes(fields, at, "head", Number.MAX_SAFE_INTEGER);
-  const body = readBytes(fields, at + 1, "body", Number.MAX_SAFE_INTEGER);
-  try {
-    const record = decodeRecord(head, body.slice());
-    if (valuesIntact(hasher, record)) return record;
-  } catch (error) {
-    if (error instanceof FormatError) throw badMessage(`record: ${error.message}`);
-    throw error;
-  }
-  throw badMessage("record: a value does not match its hash");
+  return decodeWireRecord(hasher, head, readBytes(fields, at + 1, "body", Number.MAX_SAFE_INTEGER));
 }
 
 // ---- packing --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
  */
 
 import type { ActiveLayout } from "../core/active-layout.ts";
-import { compareBytes, utf8Decode } from "../core/bytes.ts";
+import { compareBytes, keyAfter, utf8Decode } from "../core/bytes.ts";
 import { resolve } from "../core/conflict.ts";
 import { makeKey, partitionOf } from "../core/key.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
@@ -15,7 +15,6 @@ import type { CausalRecord } from "../core/version.ts";
 import type { Replication } from "./context.ts";
 import { type Gathered, gatherScans } from "./gather-scans.ts";
 import type { GetOutcome, GetRequest, ListedKey, ListOutcome, ListRequest } from "./requests.ts";
-import { keyAfter } from "./scan-local.ts";
 
 /** Rounds of scans behind one page: a range full of tombstones ends in a short page with `complete: false`. */
 const ROUNDS_MAX = 8;

@@ -2,7 +2,7 @@
 
 import { PeerError } from "../cluster/peer-channel.ts";
 import type { ActiveLayout } from "../core/active-layout.ts";
-import { utf8Decode } from "../core/bytes.ts";
+import { keyAfter, utf8Decode } from "../core/bytes.ts";
 import { actorIdToHex, type NamespaceId, type NodeId } from "../core/ids.ts";
 import { type Key, makeKey } from "../core/key.ts";
 import { LIST_LIMIT_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
@@ -22,7 +22,6 @@ import {
 import { fetchWhole } from "./fetch-whole.ts";
 import { introduce } from "./introduction.ts";
 import { routeOf } from "./route.ts";
-import { keyAfter } from "./scan-local.ts";
 import type { UnitSet } from "./unit-set.ts";
 
 const IDLE_MS = 1_000;

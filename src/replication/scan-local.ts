@@ -1,4 +1,4 @@
-import { utf8Decode } from "../core/bytes.ts";
+import { keyAfter, utf8Decode } from "../core/bytes.ts";
 import { parseNamespaceId } from "../core/ids.ts";
 import { makeKey } from "../core/key.ts";
 import { SCAN_ANSWER_BYTES_MAX, SCAN_SLICE_ROWS } from "../core/limits.ts";
@@ -43,13 +43,6 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
     else start = keyAfter(last.keyBytes);
     await new Promise<void>((resolve) => r.env.clock.endOfTurn(resolve));
   }
-}
-
-/** The smallest byte string above `key`. */
-export function keyAfter(key: Uint8Array): Uint8Array {
-  const after = new Uint8Array(key.length + 1);
-  after.set(key);
-  return after;
 }
 
 /** False when the turn was rolled back: what the slice saw never was, and it must be read again. */

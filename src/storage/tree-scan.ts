@@ -1,5 +1,5 @@
 /** Walks over rows that a tree is built from: which rows it has met, while others are being written. */
-import { compareBytes } from "../core/bytes.ts";
+import { compareBytes, keyAfter } from "../core/bytes.ts";
 import type { Key } from "../core/key.ts";
 import { placeOf } from "../core/key.ts";
 import type { PlaceCursor } from "../env/disk.ts";
@@ -93,11 +93,4 @@ export class RangeScan implements TreeScan {
     if (key.namespace !== after.namespace) return key.namespace < after.namespace;
     return compareBytes(key.bytes, after.keyBytes) <= 0;
   }
-}
-
-/** The smallest key above this one. */
-function keyAfter(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
 }

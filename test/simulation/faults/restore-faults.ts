@@ -19,25 +19,8 @@ export function takeBackup(kit: FaultKit): void {
 
 /** `gyre restore`: the node's database gives way to a backup of it. What the backup lacks is lost with the disk. */
 export function restoreBackup(kit: FaultKit): void {
-  const { world, random } = kit;
   const node = victim(kit);
-  if (node === null) return;
-  const image = random.pick(node.backups);
-  kit.down(node);
-  world.count("backup restored");
-  kit.trace(`restore ${node.index}`);
-  const keys = world.atlas.keysAt(node.index);
-  node.disk.putBack(image);
-  node.disk.mark({
-    [ACTOR_META]: null,
-    [IN_DOUBT_META]: new Uint8Array([1]),
-    [RESTORED_META]: new Uint8Array([RESTORED_MARK]),
-  });
-  node.forgotten = true;
-  // What was restored is held apart when the node starts: until it is judged it is nobody's copy.
-  node.disk.holdRestored();
-  world.atlas.lostDatabase(node.index, keys);
-  goOn(kit, node);
+  if (node !== null) goBack(kit, node, kit.random.pick(node.backups), "backup restored", true);
 }
 
 /**
@@ -45,25 +28,11 @@ export function restoreBackup(kit: FaultKit): void {
  * (src/storage/database-file.ts), and the node goes on as from a backup, in doubt and under a new actor id.
  */
 export function loseNewest(kit: FaultKit): void {
-  const { world } = kit;
   const node = victim(kit);
-  if (node === null) return;
-  const image = node.backups.at(-1);
-  if (image === undefined) return;
-  kit.down(node);
-  world.count("newest commits lost");
-  kit.trace(`lose newest ${node.index}`);
-  const keys = world.atlas.keysAt(node.index);
-  node.disk.putBack(image);
-  node.disk.mark({
-    [ACTOR_META]: null,
-    [IN_DOUBT_META]: new Uint8Array([1]),
-    [RESTORED_META]: new Uint8Array([RESTORED_MARK]),
-  });
-  node.forgotten = true;
-  node.disk.holdRestored();
-  world.atlas.lostDatabase(node.index, keys);
-  goOn(kit, node);
+  const image = node?.backups.at(-1);
+  if (node !== null && image !== undefined) {
+    goBack(kit, node, image, "newest commits lost", true);
+  }
 }
 
 /**
@@ -71,16 +40,36 @@ export function loseNewest(kit: FaultKit): void {
  * (src/replication/copy-check.ts).
  */
 export function rollBack(kit: FaultKit): void {
-  const { world } = kit;
   const node = victim(kit);
   const image = node?.backups.at(-1);
-  if (node === null || image === undefined) return;
+  if (node !== null && image !== undefined) goBack(kit, node, image, "disk rolled back", false);
+}
+
+/** `isKnown`: the disk tells that it went back, so that its rows are held apart from the next open on. */
+function goBack(
+  kit: FaultKit,
+  node: SimNode,
+  image: SimNode["backups"][number],
+  fault: string,
+  isKnown: boolean,
+): void {
+  const { atlas } = kit.world;
   kit.down(node);
-  world.count("disk rolled back");
-  kit.trace(`roll back ${node.index}`);
-  const keys = world.atlas.keysAt(node.index);
+  kit.world.count(fault);
+  kit.trace(`${fault} ${node.index}`);
+  const keys = atlas.keysAt(node.index);
   node.disk.putBack(image);
-  world.atlas.lostDatabase(node.index, keys);
+  if (isKnown) {
+    node.disk.mark({
+      [ACTOR_META]: null,
+      [IN_DOUBT_META]: new Uint8Array([1]),
+      [RESTORED_META]: new Uint8Array([RESTORED_MARK]),
+    });
+    node.forgotten = true;
+    // Until it is judged, what went back is nobody's copy.
+    node.disk.holdRestored();
+  }
+  atlas.lostDatabase(node.index, keys);
   goOn(kit, node);
 }
 
