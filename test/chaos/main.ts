@@ -3,8 +3,11 @@
  * nemesis. Needs root on Linux.
  *
  *     npm run chaos -- [--nemesis NAME,...|all] [--runs 1] [--seconds 60] [--runtime node|bun] [--seed N]
- *                      [--keep DIR] [--docs docs/chaos.md]
+ *                      [--keep DIR] [--results FILE] [--docs docs/chaos.md]
  *     npm run chaos -- --nemesis stall [--seconds 600]     no healthy node is ever believed down (stall.ts)
+ *
+ * `--results` adds each run to a file, one line of JSON for each; the table is then of all runs in it, so that a long campaign
+ * can be run in parts.
  *
  * Exit code 1 on any violation, and when a run had too few operations to prove anything.
  */
@@ -15,9 +18,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import type { Runtime } from "../e2e/dev-cluster.ts";
+import { type KeptRun, keepRun, keptRuns } from "./kept-runs.ts";
 import { NEMESES, type Nemesis } from "./nemeses.ts";
 import { chaosPage, lineOf } from "./report.ts";
-import { type RunResult, run } from "./run.ts";
+import { run } from "./run.ts";
 import { runStall } from "./stall.ts";
 
 const { values } = parseArgs({
@@ -28,6 +32,7 @@ const { values } = parseArgs({
     runtime: { type: "string", default: "node" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     keep: { type: "string", default: join(tmpdir(), "gyre-chaos") },
+    results: { type: "string" },
     docs: { type: "string" },
   },
 });
@@ -57,7 +62,9 @@ function commit(): string {
 
 async function campaign(): Promise<boolean> {
   const seconds = Number(values.seconds ?? 60);
-  const results: RunResult[] = [];
+  const file = values.results;
+  const results: KeptRun[] = file === undefined ? [] : [...keptRuns(file, runtime)];
+  const before = results.length;
   let seed = Number(values.seed);
   for (const nemesis of chosen()) {
     for (let index = 0; index < Number(values.runs); index++, seed++) {
@@ -65,17 +72,20 @@ async function campaign(): Promise<boolean> {
       const directory = join(values.keep, `${nemesis.name}-${seed}`);
       rmSync(directory, { recursive: true, force: true });
       const result = await run({ nemesis, seconds, runtime, seed, directory, say });
-      results.push(result);
+      const { directory: _, ...shown } = result;
+      const kept = { ...shown, commit: commit(), runtime, seconds };
+      results.push(kept);
+      if (file !== undefined) keepRun(file, kept);
       for (const { checker, key, text } of result.violations.slice(0, 20)) {
         say(`  VIOLATED ${checker} ${key}: ${text}`);
       }
       say(lineOf(result));
     }
   }
-  const page = chaosPage({ results, seconds, runtime, commit: commit() });
+  const page = chaosPage(results, runtime);
   say(`\n${page}`);
   if (values.docs !== undefined) writeFileSync(values.docs, page);
-  return results.every((result) => result.violations.length === 0 && !result.isIdle);
+  return results.slice(before).every((result) => result.violations.length === 0 && !result.isIdle);
 }
 
 process.exitCode = (

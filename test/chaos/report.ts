@@ -1,4 +1,6 @@
 /** What a campaign showed, as the table of docs/chaos.md. */
+
+import type { KeptRun } from "./kept-runs.ts";
 import { NEMESES } from "./nemeses.ts";
 import { READS_PER_SECOND_MIN, type RunResult, WRITES_PER_SECOND_MIN } from "./run.ts";
 
@@ -20,13 +22,9 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-export function chaosPage(campaign: {
-  readonly results: readonly RunResult[];
-  readonly seconds: number;
-  readonly runtime: string;
-  readonly commit: string;
-}): string {
-  const { results } = campaign;
+export function chaosPage(results: readonly KeptRun[], runtime: string): string {
+  const commits = [...new Set(results.map(({ commit }) => commit))].join(", ");
+  const lengths = [...new Set(results.map((result) => result.seconds))].sort((a, b) => a - b);
   const rows = NEMESES.flatMap(({ name, what }) => {
     const runs = results.filter((result) => result.nemesis === name);
     if (runs.length === 0) return [];
@@ -51,8 +49,8 @@ export function chaosPage(campaign: {
   });
   return `# Chaos on real processes
 
-Written by \`npm run chaos -- --docs docs/chaos.md\`, at ${campaign.commit}, on ${campaign.runtime}: six nodes in three regions, each in a network
-namespace of one machine, three copies of each key, ${campaign.seconds} s for each run with 24 clients at work all the time. What the clients do, and
+Written by \`npm run chaos -- --docs docs/chaos.md\`, at ${commits}, on ${runtime}: six nodes in three regions, each in a network
+namespace of one machine, three copies of each key, ${lengths.join(" or ")} s for each run with 24 clients at work all the time. What the clients do, and
 what is checked, stands in [testing.md](testing.md#chaos). A run in which fewer than ${READS_PER_SECOND_MIN} reads or ${WRITES_PER_SECOND_MIN} writes a second succeed does not count.
 
 | nemesis | what happens | runs | strikes | writes acknowledged | without an answer | reads | slowest convergence | violations | runs that do not count |
