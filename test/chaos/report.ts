@@ -28,7 +28,7 @@ export function chaosPage(results: readonly KeptRun[], runtime: string): string 
   const rows = NEMESES.flatMap(({ name, what }) => {
     const runs = results.filter((result) => result.nemesis === name);
     if (runs.length === 0) return [];
-    const sum = (of: (result: RunResult) => number): number =>
+    const sum = (of: (result: KeptRun) => number): number =>
       runs.reduce((total, result) => total + of(result), 0);
     const slowest = Math.max(
       ...runs.map((result) => result.convergedMs ?? Number.POSITIVE_INFINITY),
