@@ -93,8 +93,8 @@ export const RESTORED_BYTES_AT_ONCE = 4 * MIB;
 /** Rows in one page of the quarantine: with values of the largest size it is still an answer that a client can take. */
 export const QUARANTINE_PAGE_ROWS = 8;
 /**
- * Times remembered for the quiet rule, by the hash of the key: 4 MiB. At a thousand deliveries of hints a second one key in five
- * looks touched that was not, and is reaped later.
+ * Times remembered for the quiet rule, by the hash of the key: at most 4 MiB. At a thousand deliveries of hints a second one
+ * key in five looks touched that was not, and is reaped later.
  */
 export const TOUCHED_SLOTS = 2 ** 20;
 

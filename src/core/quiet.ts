@@ -8,6 +8,8 @@ import { assert } from "./assert.ts";
 const SAMPLES = 8;
 /** In a quiet period: keys count as touched for up to a 64th of it too long. Four bytes of them last for centuries. */
 const TICKS = 64;
+/** Slots whose memory is taken together, when the first of them is touched: most nodes need few. */
+const PAGE_SLOTS = 4_096;
 
 interface Sample {
   readonly atMs: number;
@@ -49,15 +51,16 @@ export class QuietRows {
 }
 
 /**
- * When something of a key was taken in, replaced or dropped last. Memory is fixed: keys whose hashes share a slot share its
+ * When something of a key was taken in, replaced or dropped last. Memory is bounded: keys whose hashes share a slot share its
  * time, and times are rounded up, so a key may look touched that was not, never the other way round.
  */
 export class TouchedKeys {
   readonly #quietMs: number;
   readonly #startMs: number;
   readonly #tickMs: number;
-  /** By hash, in ticks since the start, rounded up; 0: at the start. */
-  readonly #touchedTicks: Uint32Array;
+  readonly #slots: number;
+  /** By hash, in ticks since the start, rounded up; 0, or no page: at the start. */
+  readonly #touchedTicks: (Uint32Array | undefined)[] = [];
 
   /** REQUIRES: `slots` is a power of two. */
   constructor(quietMs: number, slots: number, startMs: number) {
@@ -65,17 +68,23 @@ export class TouchedKeys {
     this.#quietMs = quietMs;
     this.#startMs = startMs;
     this.#tickMs = quietMs / TICKS;
-    this.#touchedTicks = new Uint32Array(slots);
+    this.#slots = slots;
   }
 
   touch(hash: number, nowMs: number): void {
-    const slots = this.#touchedTicks;
-    slots[hash & (slots.length - 1)] = Math.floor((nowMs - this.#startMs) / this.#tickMs) + 1;
+    const slot = hash & (this.#slots - 1);
+    const number = Math.floor(slot / PAGE_SLOTS);
+    let page = this.#touchedTicks[number];
+    if (page === undefined) {
+      page = new Uint32Array(Math.min(this.#slots, PAGE_SLOTS));
+      this.#touchedTicks[number] = page;
+    }
+    page[slot % PAGE_SLOTS] = Math.floor((nowMs - this.#startMs) / this.#tickMs) + 1;
   }
 
   isQuiet(hash: number, nowMs: number): boolean {
-    const slots = this.#touchedTicks;
-    const ticks = slots[hash & (slots.length - 1)] as number;
+    const slot = hash & (this.#slots - 1);
+    const ticks = this.#touchedTicks[Math.floor(slot / PAGE_SLOTS)]?.[slot % PAGE_SLOTS] ?? 0;
     return nowMs - this.#startMs - ticks * this.#tickMs >= this.#quietMs;
   }
 }

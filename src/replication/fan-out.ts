@@ -33,6 +33,8 @@ export class FanOut implements Waiting {
   readonly #actors: AckedActors;
   readonly #startedMs: number;
   #deadlineMs: number;
+  /** When somebody may have been silent for too long; Infinity when there is nobody left to replace. */
+  #lookMs: number;
   /** The write as every home gets it; null until somebody is to get it. */
   #fields: WireFields | null = null;
   /** Nodes that may still answer. */
@@ -59,6 +61,11 @@ export class FanOut implements Waiting {
     this.#actors = new AckedActors(plan.route.homes, r.actors.generationsOf(plan.route.homes));
     this.#startedMs = r.env.clock.monotonicMs();
     this.#deadlineMs = deadlineMs;
+    this.#lookMs = plan.sloppy ? this.#startedMs + STAND_IN_AFTER_MIN_MS : Number.POSITIVE_INFINITY;
+  }
+
+  get dueMs(): number {
+    return Math.min(this.#deadlineMs, this.#lookMs);
   }
 
   /**
@@ -95,9 +102,10 @@ export class FanOut implements Waiting {
       this.#r.sweeper.delete(this);
       return;
     }
-    if (!this.#plan.sloppy || nowMs < this.#startedMs + STAND_IN_AFTER_MIN_MS) return;
-    const waits = this.#relieveTheSilent(nowMs);
+    if (nowMs < this.#lookMs) return;
+    this.#lookMs = this.#relieveTheSilent(nowMs);
     this.#look();
+    const waits = this.#lookMs < Number.POSITIVE_INFINITY;
     if (!waits && this.#resolve === null) this.#r.sweeper.delete(this);
   }
 
@@ -180,6 +188,8 @@ export class FanOut implements Waiting {
     if (node === null) return;
     const entry: AskedStandIn = { node, home, atMs, replaced: false };
     asked.add(entry);
+    this.#lookMs = Math.min(this.#lookMs, atMs + this.#r.patienceMs(node));
+    this.#r.sweeper.hasten(this);
     this.#open++;
     this.#tally.addStandIn(node, home);
     this.#r.counters.hintsSent++;
@@ -207,23 +217,25 @@ export class FanOut implements Waiting {
     }, failed);
   }
 
-  /** Homes and stand-ins that have kept silent beyond patience are replaced, each once. True while there is one to wait for. */
-  #relieveTheSilent(nowMs: number): boolean {
-    let waits = false;
+  /** Homes and stand-ins that have kept silent beyond patience are replaced, each once. When to look again; Infinity: never. */
+  #relieveTheSilent(nowMs: number): number {
+    let nextMs = Number.POSITIVE_INFINITY;
     for (const home of this.#plan.route.homes) {
       if (!this.#tally.isOpen(home) || this.#relief?.relieved.has(home) === true) continue;
-      if (nowMs - this.#startedMs >= this.#r.patienceMs(home)) this.#relieve(home);
-      else waits = true;
+      const untilMs = this.#startedMs + this.#r.patienceMs(home);
+      if (nowMs >= untilMs) this.#relieve(home);
+      else nextMs = Math.min(nextMs, untilMs);
     }
-    if (this.#relief === null) return waits;
+    if (this.#relief === null) return nextMs;
     for (const entry of this.#relief.asked) {
       if (entry.replaced) continue;
-      if (nowMs - entry.atMs >= this.#r.patienceMs(entry.node)) {
+      const untilMs = entry.atMs + this.#r.patienceMs(entry.node);
+      if (nowMs >= untilMs) {
         entry.replaced = true;
         this.#askStandIn(entry.home);
-      } else waits = true;
+      } else nextMs = Math.min(nextMs, untilMs);
     }
-    return waits;
+    return nextMs;
   }
 
   #look(): void {
@@ -258,6 +270,7 @@ export class FanOut implements Waiting {
     }
     const nowMs = this.#r.env.clock.monotonicMs();
     this.#deadlineMs = Math.min(this.#deadlineMs, nowMs + patienceMs);
+    this.#r.sweeper.hasten(this);
   }
 
   #finish(outcome: FanOutResult["outcome"]): void {

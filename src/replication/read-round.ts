@@ -8,7 +8,7 @@ import { PeerError } from "../cluster/peer-channel.ts";
 import type { QuorumGroup, Requirement } from "../core/consistency.ts";
 import type { NodeId } from "../core/ids.ts";
 import type { Key } from "../core/key.ts";
-import { DIGEST_INLINE_BYTES, STAND_IN_READS_MAX } from "../core/limits.ts";
+import { DIGEST_INLINE_BYTES, STAND_IN_AFTER_MIN_MS, STAND_IN_READS_MAX } from "../core/limits.ts";
 import { Tally } from "../core/quorum.ts";
 import { EMPTY_RECORD, mergeRecords } from "../core/record.ts";
 import { type Minimum, reaches } from "../core/session.ts";
@@ -110,6 +110,11 @@ export class ReadRound implements Waiting {
     }
   }
 
+  get dueMs(): number {
+    if (this.#resolve === null) return this.#deadlineMs;
+    return Math.min(this.#deadlineMs, this.#hurryUntilMs, this.#hedgeAtMs);
+  }
+
   tick(nowMs: number): void {
     if (nowMs >= this.#deadlineMs) {
       this.#finish(this.#tally.outcome() === "won" ? "behind" : "lost");
@@ -118,7 +123,11 @@ export class ReadRound implements Waiting {
     }
     if (nowMs >= this.#hurryUntilMs) this.#finish("lost");
     if (this.#resolve === null || nowMs < this.#hedgeAtMs) return;
-    if (!this.#askAnother(nowMs) && !this.#askStandIn(nowMs)) return;
+    if (!this.#askAnother(nowMs) && !this.#askStandIn(nowMs)) {
+      // Nobody is left to ask; somebody may be once others are believed to be there.
+      this.#hedgeAtMs = nowMs + STAND_IN_AFTER_MIN_MS;
+      return;
+    }
     this.#r.counters.hedgedReads++;
     // It may have been this very node, which has answered already.
     this.#look();
