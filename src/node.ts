@@ -3,6 +3,7 @@
 import { Cluster } from "./cluster/cluster.ts";
 import { Keyring } from "./cluster/keyring.ts";
 import { encodeLayout } from "./cluster/layout-codec.ts";
+import { DOCUMENT } from "./cluster/layout-store.ts";
 import { PeerClient } from "./cluster/peer-client.ts";
 import { createPeerServer } from "./cluster/peer-server.ts";
 import { assert } from "./core/assert.ts";
@@ -37,7 +38,7 @@ import { ActorsSeen, CopyCheck } from "./replication/copy-check.ts";
 import { type Counters, newCounters } from "./replication/counters.ts";
 import { Doubt } from "./replication/doubt.ts";
 import { handoffWorker } from "./replication/handoff.ts";
-import { isHeldElsewhere } from "./replication/held-elsewhere.ts";
+import { isHeldElsewhere, isOnlyCopy } from "./replication/held-elsewhere.ts";
 import { hintUsage } from "./replication/hint-rows.ts";
 import { Hints, hintBudget } from "./replication/hints.ts";
 import { PeerService } from "./replication/peer-service.ts";
@@ -60,8 +61,8 @@ export const PEER_LISTENER_LIMITS = {
 };
 
 /** @throws DataDirectoryError with what the operator can do. */
-export function openData(options: DataDirectoryOptions): DataDirectory {
-  return openDataDirectory(options);
+export function openData(options: Omit<DataDirectoryOptions, "vitalMeta">): DataDirectory {
+  return openDataDirectory({ ...options, vitalMeta: [DOCUMENT] });
 }
 
 /** What openDataDirectory gives, or the simulator's counterpart. */
@@ -70,6 +71,8 @@ export interface NodeData {
   /** Undefined until the node has created or joined a cluster. */
   readonly clusterId: ClusterId | undefined;
   setClusterId(id: ClusterId): void;
+  /** As DataDirectory.setOnlyCopy. Undefined where there are no files. */
+  readonly setOnlyCopy?: (isOnlyCopy: boolean) => void;
   readonly disk: Disk;
   /** The durable boot counter. */
   readonly incarnation: number;
@@ -261,6 +264,7 @@ function assemble(options: NodeOptions, wakeful: Env): Parts {
     actorIsNew: data.forgotten,
   });
   cluster.onClusterId((id) => data.setClusterId(id));
+  cluster.onLayout((layout) => data.setOnlyCopy?.(isOnlyCopy(layout, data.nodeId)));
   return { store, keyring, client, cluster };
 }
 

@@ -1,5 +1,6 @@
 /** The parts of membership and the wires between them. cluster.ts shows them to others, duties.ts gives them their turns. */
 import { encode } from "@msgpack/msgpack";
+import type { ActiveLayout } from "../core/active-layout.ts";
 import { FailureDetector } from "../core/failure-detector.ts";
 import {
   type ClusterId,
@@ -48,6 +49,7 @@ export class ClusterParts {
   readonly settings: SettingsStore;
   clusterId: ClusterId | undefined;
   clusterIdListener: ((clusterId: ClusterId) => void) | undefined;
+  layoutListener: ((layout: ActiveLayout) => void) | undefined;
   leaving = false;
   addressesChanged = false;
   readonly #fetching = new Set<NodeId>();
@@ -57,7 +59,10 @@ export class ClusterParts {
     const { env, meta, channel, self, config, hasRows } = options;
     this.options = options;
     this.identity = new ProcessIdentity(env, meta, options.incarnation);
-    const layouts = new LayoutStore(env, meta, () => this.settings.forgetDeleted());
+    const layouts = new LayoutStore(env, meta, ({ active }) => {
+      this.settings.forgetDeleted();
+      this.layoutListener?.(active);
+    });
     this.layouts = layouts;
     this.clusterId = options.clusterId ?? layouts.clusterId();
     const detector = new FailureDetector();

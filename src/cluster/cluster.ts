@@ -51,6 +51,11 @@ export class Cluster implements Membership {
     this.#parts.clusterIdListener = listener;
   }
 
+  /** `listener` is told the layout at the start and whenever it changes. Give it before `start`. */
+  onLayout(listener: (layout: ActiveLayout) => void): void {
+    this.#parts.layoutListener = listener;
+  }
+
   /** Peer-facing base address; undefined while nothing has been heard of the node. */
   addressOf(node: NodeId): string | undefined {
     if (node === this.self) return this.#options.config.peerUrl;
@@ -172,6 +177,8 @@ export class Cluster implements Membership {
     const { clusterId, layouts } = this.#parts;
     const stored = layouts.clusterId();
     if (this.#options.clusterId === undefined && stored !== undefined) this.#parts.belongTo(stored);
+    const known = layouts.known();
+    if (known !== undefined) this.#parts.layoutListener?.(known.active);
     if (clusterId === undefined && this.#options.config.join.length === 0) this.#parts.create();
     this.#duties.start();
   }

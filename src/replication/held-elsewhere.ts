@@ -12,3 +12,8 @@ export function isHeldElsewhere(layout: ActiveLayout | undefined, self: NodeId):
   }
   return layout.member(self) !== undefined;
 }
+
+/** The node is the only owner of a unit. */
+export function isOnlyCopy(layout: ActiveLayout, self: NodeId): boolean {
+  return layout.member(self) !== undefined && !isHeldElsewhere(layout, self);
+}

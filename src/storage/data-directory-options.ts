@@ -15,6 +15,8 @@ export interface DataDirectoryOptions {
   readonly logger: Logger;
   readonly durability: Durability;
   readonly hasher: Hasher;
+  /** Names in `meta` without which nothing can be made of the rows; the others can be done without. */
+  readonly vitalMeta?: readonly string[];
   /** Where `backup` puts its directories; `backups` in the data directory when it is not given. */
   readonly backupDirectory?: string;
 }

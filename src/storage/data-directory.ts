@@ -21,6 +21,8 @@ export interface DataDirectory {
   readonly clusterId: ClusterId | undefined;
   /** Durable when it returns. */
   setClusterId(id: ClusterId): void;
+  /** Whether some of its rows are on no other node, so that a later start knows. Durable when it returns. */
+  setOnlyCopy(isOnlyCopy: boolean): void;
   readonly disk: Disk;
   /** How often this directory has been opened, this time included. */
   readonly incarnation: number;
@@ -46,7 +48,8 @@ const SECRET_BYTES = 32;
 /**
  * Makes, locks and opens a data directory. A database that is empty, missing or damaged beside an identity that says there
  * is one is never served as empty: it is moved aside, and the new one starts in doubt under a new actor id. One that has
- * lost its newest commits goes on like a restored backup: in doubt, under a new actor id, its rows held apart.
+ * lost its newest commits goes on like a restored backup: in doubt, under a new actor id, its rows held apart. Where some
+ * rows are on no other node, a damaged database is not moved aside: the start fails, or drops the small values that are damaged.
  * @throws DataDirectoryError
  */
 export function openDataDirectory(options: DataDirectoryOptions): DataDirectory {
@@ -82,6 +85,10 @@ function openLocked(options: DataDirectoryOptions, lock: { release(): void }): D
       return file.identity.clusterId;
     },
     setClusterId: (clusterId) => file.save({ clusterId }),
+    setOnlyCopy: (isOnlyCopy) => {
+      if (isOnlyCopy === (file.identity.onlyCopy === true)) return;
+      file.save({ onlyCopy: isOnlyCopy || undefined });
+    },
     disk,
     incarnation: file.identity.boots,
     forgotten: mayHaveForgotten(state),
@@ -124,7 +131,7 @@ function openDisk(
 ): OpenedDatabase {
   let disk: SqliteDisk | null = null;
   try {
-    const file = new DatabaseFile(options, identity.nodeId, highWater, save);
+    const file = new DatabaseFile(options, identity, highWater, save);
     const opened = file.open(identity.database);
     disk = opened.disk;
     attempt(`write to database ${options.path}/gyre.db`, "Make room on the disk.", () =>

@@ -1,10 +1,9 @@
 import { equalBytes, utf8Decode, utf8Encode } from "../core/bytes.ts";
-import type { NodeId } from "../core/ids.ts";
 import { SqliteError } from "../env/sqlite.ts";
 import { attempt, DataDirectoryError, failure } from "./data-directory-error.ts";
 import type { DataDirectoryOptions } from "./data-directory-options.ts";
 import type { HighWater } from "./high-water.ts";
-import type { DatabaseState } from "./identity.ts";
+import type { DatabaseState, Identity } from "./identity.ts";
 import { hidesCommits } from "./log-scan.ts";
 import { NODE_META, RESTORED_META } from "./meta-names.ts";
 import { RESTORED_MARK } from "./restored-tables.ts";
@@ -20,7 +19,7 @@ export interface OpenedDatabase {
 /** The file gyre.db with its log, and what becomes of it when it is not what it should be. */
 export class DatabaseFile {
   readonly #options: DataDirectoryOptions;
-  readonly #owner: NodeId;
+  readonly #owner: Pick<Identity, "nodeId" | "onlyCopy">;
   readonly #file: string;
   readonly #highWater: HighWater;
   /** Told before a database is given up or doubted, so that a crash half-way is no way out. */
@@ -30,7 +29,7 @@ export class DatabaseFile {
 
   constructor(
     options: DataDirectoryOptions,
-    owner: NodeId,
+    owner: Pick<Identity, "nodeId" | "onlyCopy">,
     highWater: HighWater,
     save: (state: DatabaseState) => void,
   ) {
@@ -64,13 +63,20 @@ export class DatabaseFile {
     if (state === "ready" && this.#logHidesCommits()) {
       state = this.#doubt("the log is damaged and committed rows stand behind the damage");
     }
-    const disk = this.#tryOpen(true);
+    const dropped: string[] = [];
+    const disk = this.#tryOpen(true, dropped);
     if (typeof disk === "string") return this.#giveUp(disk);
     if (state === "ready" && disk.lastCommit < this.#highWater.found) {
       state = this.#doubt(
         `its newest commit is number ${disk.lastCommit}, and ${this.#highWater.found} had been made`,
       );
     }
+    if (state === "ready" && !disk.isMetaComplete) {
+      disk.close();
+      return this.#giveUp("small values are missing, or older than they were");
+    }
+    // The rows are as they were: nothing of them needs to be asked for.
+    if (state === "ready" && dropped.length > 0) return { disk, state: "doubtful" };
     // What is left may be of two times: pages moved from the log before the damage, and pages from before those.
     if (state === "doubtful" && !disk.verify()) {
       disk.close();
@@ -115,7 +121,19 @@ export class DatabaseFile {
     return "doubtful";
   }
 
+  /**
+   * @throws DataDirectoryError where rows are on no other node: nothing is then changed. Where the file is missing there is nothing
+   * to protect, and who has moved it away has decided.
+   */
   #giveUp(reason: string): OpenedDatabase {
+    const { path, files } = this.#options;
+    if (this.#owner.onlyCopy === true && files.exists(this.#file)) {
+      throw new DataDirectoryError(
+        `Cannot use database ${this.#file}: ${reason}. Some of its rows are on no other node, so it was left as it is. ` +
+          `See with \`gyre verify ${path}\` what is whole, and \`gyre restore\` the newest backup into an empty directory. ` +
+          "A node with co-owners goes on without the rows that only it had when gyre.db has been moved away.",
+      );
+    }
     this.#save("lost");
     this.#options.logger.error("database-damaged", {
       file: this.#file,
@@ -155,14 +173,36 @@ export class DatabaseFile {
     return isAlone && bytes < wanted ? `it has ${bytes} bytes, its header says ${wanted}` : null;
   }
 
-  /** The disk, or how it is damaged. @throws DataDirectoryError when the file is whole and still cannot be opened. */
-  #tryOpen(expectData: boolean): SqliteDisk | string {
-    const { driver, durability, files, hasher, logger } = this.#options;
+  /** Small values are about to be dropped: said in the identity first, so that a crash half-way is no way out. */
+  #onDropped(names: readonly string[]): void {
+    this.#save("doubtful");
+    this.#options.logger.error("small-values-dropped", {
+      file: this.#file,
+      names: names.join(" "),
+      consequence:
+        "they are damaged, and some rows are on no other node: going on with these under a new actor id; " +
+        "settings of a namespace among them are the usual ones again",
+    });
+  }
+
+  /**
+   * The disk, or how it is damaged. @throws DataDirectoryError when the file is whole and still cannot be opened.
+   *
+   * @param dropped takes the names of small values that were dropped; not given, none may be.
+   */
+  #tryOpen(expectData: boolean, dropped?: string[]): SqliteDisk | string {
+    const { driver, durability, files, hasher, logger, vitalMeta = [] } = this.#options;
+    const mayDrop = this.#owner.onlyCopy === true && dropped !== undefined;
+    const onDroppedMeta = (names: readonly string[]): void => {
+      this.#onDropped(names);
+      dropped?.push(...names);
+    };
     let disk: SqliteDisk | null = null;
     let owner: Uint8Array | undefined;
     try {
       disk = openSqliteDisk(driver, this.#file, {
-        ...{ durability, hasher, expectData },
+        ...{ durability, hasher, expectData, vitalMeta },
+        ...(mayDrop ? { onDroppedMeta } : {}),
         onCommit: (commit) => this.#highWater.write(commit),
         onCorruption: (reason) => files.write(this.#condemned, utf8Encode(reason)),
       });
@@ -176,7 +216,7 @@ export class DatabaseFile {
           : "Make the directory and its files writable for this user.";
       throw failure(`open database ${this.#file}`, remedy, error);
     }
-    if (expectData && (owner === undefined || utf8Decode(owner) !== this.#owner)) {
+    if (expectData && (owner === undefined || utf8Decode(owner) !== this.#owner.nodeId)) {
       disk.close();
       return "it belongs to another node";
     }

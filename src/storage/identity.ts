@@ -24,6 +24,8 @@ export interface Identity {
    * `doubtful`: it lost its newest commits and is being taken over under a new actor id.
    */
   readonly database: DatabaseState;
+  /** Some of its rows are on no other node: a damaged database is then not given up by itself. Absent: it is not so. */
+  readonly onlyCopy?: true | undefined;
 }
 
 export function encodeIdentity(identity: Identity): Uint8Array {
@@ -42,14 +44,15 @@ export function decodeIdentity(bytes: Uint8Array): Identity {
 
 /** Eight hex digits over what the fields say: a flipped bit in an id would make another node of this one. */
 function checkOf(identity: Identity): string {
-  const { nodeId, clusterId, createdAtMs, boots, database } = identity;
-  const text = JSON.stringify([nodeId, clusterId ?? null, createdAtMs, boots, database]);
+  const { nodeId, clusterId, createdAtMs, boots, database, onlyCopy } = identity;
+  const facts = [nodeId, clusterId ?? null, createdAtMs, boots, database];
+  const text = JSON.stringify(onlyCopy === true ? [...facts, "only copy"] : facts);
   return crc32(utf8Encode(text)).toString(16).padStart(8, "0");
 }
 
 function readFields(fields: unknown): Identity {
   if (typeof fields !== "object" || fields === null) throw new TypeError("want a JSON object");
-  const { version, nodeId, clusterId, createdAtMs, boots, database } = fields as Record<
+  const { version, nodeId, clusterId, createdAtMs, boots, database, onlyCopy } = fields as Record<
     string,
     unknown
   >;
@@ -63,6 +66,7 @@ function readFields(fields: unknown): Identity {
     createdAtMs: count("createdAtMs", createdAtMs),
     boots: count("boots", boots),
     database: state as DatabaseState,
+    onlyCopy: onlyCopy === true ? true : undefined,
   };
 }
 

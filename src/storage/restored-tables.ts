@@ -18,19 +18,26 @@ const APART_MARK = 2;
 const TABLES = ["record", "aside"] as const;
 const NO_NOTE = new Uint8Array(0);
 
-/** Holds rows apart if the database was just restored; drops the tables when all rows have been taken. */
-export function holdRestoredApart(database: SqliteDatabase, hasher: Hasher): void {
+/**
+ * Holds rows apart if the database was just restored; drops the tables when all rows have been taken, which only a complete
+ * `meta` can say.
+ */
+export function holdRestoredApart(
+  database: SqliteDatabase,
+  hasher: Hasher,
+  isMetaComplete: boolean,
+): void {
   const mark = markOf(database);
-  const areApart = hasTable(database, "restored_record");
+  const areApart = hasRestoredTables(database);
   if (mark === RESTORED_MARK) {
     const apart = new Uint8Array([APART_MARK]);
     const sum = metaSum(hasher, RESTORED_META, apart);
     database.exec(`BEGIN IMMEDIATE;
       ${TABLES.map((table) => (areApart ? addTo(table) : rename(database, table))).join(";\n")};
-      UPDATE counter SET rows = 0, bytes = 0 WHERE id = 0;
+      UPDATE counter SET rows = 0, bytes = 0, meta = NULL WHERE id = 0;
       UPDATE meta SET sum = x'${bytesToHex(sum)}', value = x'${bytesToHex(apart)}' WHERE name = '${RESTORED_META}';
       COMMIT`);
-  } else if (mark === null && areApart) {
+  } else if (mark === null && areApart && isMetaComplete) {
     database.exec(TABLES.map((table) => `DROP TABLE restored_${table}`).join(";\n"));
   }
 }
@@ -52,6 +59,11 @@ function rename(database: SqliteDatabase, table: string): string {
 /** A backup of a node that had not looked at all of an earlier backup: the newer row speaks for both. */
 function addTo(table: string): string {
   return `INSERT OR REPLACE INTO restored_${table} SELECT * FROM ${table}; DELETE FROM ${table}`;
+}
+
+/** Whether there are rows that are held apart, or what a crash has left of their tables. */
+export function hasRestoredTables(database: SqliteDatabase): boolean {
+  return hasTable(database, "restored_record");
 }
 
 function hasTable(database: SqliteDatabase, name: string): boolean {

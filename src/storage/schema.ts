@@ -26,7 +26,7 @@ const LOG_BYTES_KEPT = 64 * 1024 * 1024;
  *   comes or goes: a row's place never changes.
  * - `aside`: rows that are kept apart from the node's own.
  * - `counter`: one row, written with each commit, so that usage and the sequence are exact after any stop without a count, and a commit
- *   that is missing shows.
+ *   that is missing shows. Its `meta` is the sum of the table `meta` (sqlite-meta.ts), null until the first commit after the step.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE record (
@@ -61,6 +61,7 @@ const MIGRATIONS: readonly string[] = [
      clean INTEGER NOT NULL
    ) STRICT;
    INSERT INTO counter VALUES (0, 0, 0, 0, 0, 1);`,
+  "ALTER TABLE counter ADD COLUMN meta BLOB",
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -156,6 +157,7 @@ export function migrate(database: SqliteDatabase, expectData: boolean): void {
     );
   }
   if (version === 0 && expectData) throw new SqliteError("corrupt", "the database is empty");
+  if (version > 0) assertTables(database);
   for (let step = version; step < SCHEMA_VERSION; step++) {
     database.exec(`BEGIN IMMEDIATE;
       ${MIGRATIONS[step]};
@@ -163,6 +165,10 @@ export function migrate(database: SqliteDatabase, expectData: boolean): void {
       PRAGMA user_version=${step + 1};
       COMMIT`);
   }
+}
+
+/** Every step works on the tables of the first one. @throws SqliteError "corrupt" */
+function assertTables(database: SqliteDatabase): void {
   const missing = TABLES.length - countTables(database, TABLES);
   if (missing > 0) throw new SqliteError("corrupt", `${missing} of the tables are missing`);
 }

@@ -1,4 +1,3 @@
-import type { Hasher } from "../core/hasher.ts";
 import {
   type AsideRow,
   type AsideUsage,
@@ -11,18 +10,18 @@ import {
   type PlaceScan,
 } from "../env/disk.ts";
 import { type SqliteDatabase, type SqliteDriver, SqliteError } from "../env/sqlite.ts";
+import { checkMeta, type MetaCheck } from "./meta-damage.ts";
 import { holdRestoredApart, RestoredTables } from "./restored-tables.ts";
 import { packHead, unpackHead } from "./row-bytes.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
 import { SqliteAside } from "./sqlite-aside.ts";
 import { type Counters, countRecords, isSound } from "./sqlite-count.ts";
-import { checkMeta, SqliteMeta } from "./sqlite-meta.ts";
+import { isMetaComplete, SqliteMeta, storedSumOfMeta, sumOfMeta } from "./sqlite-meta.ts";
 import { scanKeys, scanPlaces } from "./sqlite-scan.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
-export interface SqliteDiskOptions {
+export interface SqliteDiskOptions extends MetaCheck {
   readonly durability: Durability;
-  readonly hasher: Hasher;
   /** The file must hold a database already: an empty one is damage, not a beginning. */
   readonly expectData?: boolean;
   /** Told after each commit, with its number. */
@@ -57,9 +56,10 @@ export function openSqliteDisk(
     );
     assertSqliteVersion(version);
     migrate(database, options.expectData ?? false);
-    checkMeta(database, options.hasher);
-    holdRestoredApart(database, options.hasher);
-    return new SqliteDisk(database, options, version);
+    checkMeta(database, options);
+    const isComplete = isMetaComplete(database);
+    holdRestoredApart(database, options.hasher, isComplete);
+    return new SqliteDisk(database, options, version, isComplete);
   } catch (error) {
     database.close();
     throw error;
@@ -69,6 +69,8 @@ export function openSqliteDisk(
 /** The Disk port over one SQLite connection that alone writes and checkpoints its file. */
 export class SqliteDisk implements Disk {
   readonly sqliteVersion: string;
+  /** False when the open found small values missing, or older than they were. */
+  readonly isMetaComplete: boolean;
   /** The last process did not close this database: it was killed, or the power was cut. */
   readonly uncleanStop: boolean;
 
@@ -95,16 +97,22 @@ export class SqliteDisk implements Disk {
   #closed = false;
 
   /** Takes over the connection. Use openSqliteDisk. */
-  constructor(database: SqliteDatabase, options: SqliteDiskOptions, sqliteVersion: string) {
+  constructor(
+    database: SqliteDatabase,
+    options: SqliteDiskOptions,
+    sqliteVersion: string,
+    isComplete: boolean,
+  ) {
     this.#database = database;
     this.#durability = options.durability;
     this.#onCommit = options.onCommit;
     this.#onCorruption = options.onCorruption;
     this.#statements = prepareStatements(database);
     this.#aside = new SqliteAside(this.#statements);
-    this.#meta = new SqliteMeta(this.#statements, options.hasher);
+    this.#meta = new SqliteMeta(this.#statements, options.hasher, storedSumOfMeta(database));
     this.#restored = new RestoredTables(database);
     this.sqliteVersion = sqliteVersion;
+    this.isMetaComplete = isComplete;
     const row = this.#statements.readCounter.get();
     if (row === undefined) throw new SqliteError("corrupt", "the counter row is missing");
     this.#rows = row["rows"] as number;
@@ -139,6 +147,7 @@ export class SqliteDisk implements Disk {
     this.#committed = counters;
     this.#clean = false;
     this.#aside.committed();
+    this.#meta.committed();
     this.#logPages += this.#openPages + 1;
     this.#endTransaction();
     this.#onCommit?.(counters.commits);
@@ -157,6 +166,7 @@ export class SqliteDisk implements Disk {
     this.#sequence = this.#committed.sequence;
     this.#clean = this.#committed.clean;
     this.#aside.rolledBack();
+    this.#meta.rolledBack();
     // A full disk: moving the log's pages lets it start anew in the room it has.
     this.#logPages = CHECKPOINT_PAGES;
     this.#endTransaction();
@@ -219,12 +229,8 @@ export class SqliteDisk implements Disk {
   }
 
   deleteAside(shelf: string, namespace: number, key: Uint8Array): void {
-    try {
-      this.#aside.delete(shelf, namespace, key);
-      this.#openPages += 2;
-    } catch (error) {
-      throw this.#failedWrite(error);
-    }
+    this.#write(() => this.#aside.delete(shelf, namespace, key));
+    this.#openPages += 2;
   }
 
   asides(namespace: number, key: Uint8Array): AsideRow[] {
@@ -242,12 +248,8 @@ export class SqliteDisk implements Disk {
   restored: Disk["restored"] = (limit) => this.#restored.next(limit);
 
   deleteRestored(row: Pick<AsideRow, "shelf" | "namespace" | "key">): void {
-    try {
-      this.#restored.delete(row);
-      this.#openPages++;
-    } catch (error) {
-      throw this.#failedWrite(error);
-    }
+    this.#write(() => this.#restored.delete(row));
+    this.#openPages++;
   }
 
   usage(): { readonly rows: number; readonly bytes: number } {
@@ -266,33 +268,26 @@ export class SqliteDisk implements Disk {
   getMeta: Disk["getMeta"] = (name) => this.#meta.get(name);
 
   setMeta(name: string, value: Uint8Array): void {
-    try {
-      this.#meta.set(name, value);
-      this.#openPages += 1 + Math.ceil(value.byteLength / PAGE_BYTES);
-    } catch (error) {
-      throw this.#failedWrite(error);
-    }
+    this.#write(() => this.#meta.set(name, value));
+    this.#openPages += 1 + Math.ceil(value.byteLength / PAGE_BYTES);
   }
 
   deleteMeta(name: string): void {
-    try {
-      this.#meta.delete(name);
-      this.#openPages++;
-    } catch (error) {
-      throw this.#failedWrite(error);
-    }
+    this.#write(() => this.#meta.delete(name));
+    this.#openPages++;
   }
 
   metaNames: Disk["metaNames"] = (prefix) => this.#meta.names(prefix);
 
   /**
-   * For a database that may have lost commits, or parts of them: true if its structure is sound, with usage and sequence
-   * counted anew. Reads all of it. REQUIRES no open transaction.
+   * For a database that may have lost commits, or parts of them: true if its structure is sound, with usage, sequence
+   * and the sum of the small values taken anew. Reads all of it. REQUIRES no open transaction.
    */
   verify(): boolean {
     if (!isSound(this.#database)) return false;
     const { rows, bytes, sequence } = countRecords(this.#database);
     this.#aside.count();
+    this.#meta.sum = sumOfMeta(this.#database);
     this.begin(true);
     this.#rows = rows;
     this.#bytes = bytes;
@@ -353,13 +348,23 @@ export class SqliteDisk implements Disk {
   }
 
   #writeCounter({ rows, bytes, sequence, commits, clean }: Counters): void {
-    this.#statements.writeCounter.run(rows, bytes, sequence, commits, clean ? 1 : 0);
+    const { sum } = this.#meta;
+    this.#statements.writeCounter.run(rows, bytes, sequence, commits, clean ? 1 : 0, sum);
   }
 
   #endTransaction(): void {
     this.#inTransaction = false;
     if (this.#openFull) this.#database.exec("PRAGMA synchronous=NORMAL");
     this.#openFull = false;
+  }
+
+  /** For what is written seldom: a closure for each row would show. */
+  #write(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      throw this.#failedWrite(error);
+    }
   }
 
   /** What to throw for a failed write. */

@@ -25,6 +25,7 @@ export interface Statements {
   readonly readCounter: SqliteStatement;
   readonly writeCounter: SqliteStatement;
   readonly getMeta: SqliteStatement;
+  readonly getMetaSum: SqliteStatement;
   readonly setMeta: SqliteStatement;
   readonly deleteMeta: SqliteStatement;
   readonly metaNames: SqliteStatement;
@@ -92,12 +93,13 @@ export function prepareStatements(database: SqliteDatabase): Statements {
       `SELECT shelf, count(*) AS rows, sum(${ASIDE_BYTES}) AS bytes FROM aside GROUP BY shelf`,
     ),
     readCounter: database.prepare(
-      "SELECT rows, bytes, sequence, commits, clean FROM counter WHERE id = 0",
+      "SELECT rows, bytes, sequence, commits, clean, meta FROM counter WHERE id = 0",
     ),
     writeCounter: database.prepare(
-      "UPDATE counter SET rows = ?, bytes = ?, sequence = ?, commits = ?, clean = ? WHERE id = 0",
+      "UPDATE counter SET rows = ?, bytes = ?, sequence = ?, commits = ?, clean = ?, meta = ? WHERE id = 0",
     ),
     getMeta: database.prepare("SELECT sum, value FROM meta WHERE name = ?"),
+    getMetaSum: database.prepare("SELECT sum FROM meta WHERE name = ?"),
     setMeta: database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)"),
     deleteMeta: database.prepare("DELETE FROM meta WHERE name = ?"),
     metaNames: database.prepare(

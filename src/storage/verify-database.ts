@@ -15,7 +15,7 @@ import { RowChecksum } from "./checksum.ts";
 import { ACTOR_META, EPOCH_LEASE_META, NODE_META } from "./meta-names.ts";
 import { LOCAL_BYTES, unpackHead } from "./row-bytes.ts";
 import { APPLICATION_ID, SCHEMA_VERSION } from "./schema.ts";
-import { damagedMeta } from "./sqlite-meta.ts";
+import { damagedMeta, isMetaComplete } from "./sqlite-meta.ts";
 
 /** `damage`: what is there cannot be what was written. `note`: worth knowing, nothing is wrong. */
 export interface Finding {
@@ -250,6 +250,9 @@ class Verification {
     want(NODE_META, 32);
     for (const name of damagedMeta(this.#parts.database, this.#parts.hasher)) {
       this.#damage(`meta ${name}`, "its checksum does not match");
+    }
+    if (!isMetaComplete(this.#parts.database)) {
+      this.#damage("meta", "values are missing, or older than they were");
     }
     if (bytesOf(NODE_META) === undefined) this.#damage("meta", "it does not say whose it is");
   }

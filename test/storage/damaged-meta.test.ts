@@ -1,7 +1,8 @@
 /** Small values (the table `meta`) on a bad disk: SQLite has no checksums of its own. */
-import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ACTOR_META, IN_DOUBT_META, RESTORED_META } from "../../src/storage/meta-names.ts";
 import { openSqliteDisk } from "../../src/storage/sqlite-disk.ts";
 import { openTestDirectory } from "../support/data-directories.ts";
 import { createTestHasher } from "../support/hasher.ts";
@@ -38,6 +39,7 @@ function make(): void {
   directory.disk.begin();
   directory.disk.setMeta("layout/document", DOCUMENT);
   directory.disk.setMeta("paxos/promise", Uint8Array.of(7, 1, 201, 33, 7));
+  directory.disk.setMeta("epoch-lease", Uint8Array.of(0, 0, 0, 0, 0, 0, 4, 0));
   for (let i = 0; i < HORIZONS; i++) {
     directory.disk.setMeta(`reap-horizon/${i}`, DOCUMENT.subarray(0, 90));
   }
@@ -109,4 +111,199 @@ test("one that is found damaged while the node runs ends the process, and the ne
   expect(() => store.meta.get("layout/document")).toThrow(FailStop);
   expect(told).toEqual(["the checksum of the small value layout/document does not match"]);
   disk.close();
+});
+
+/** The bytes of the stopped node's database with one thing in it done by hand, as SQLite would do it. */
+function byHand(sql: string): void {
+  const database = driver.open(file("gyre.db"));
+  database.exec(sql);
+  database.close();
+}
+
+describe("values that are gone without a trace, as where a disk did not write their page", () => {
+  for (const [what, sql] of [
+    ["the lease of epochs", "DELETE FROM meta WHERE name = 'epoch-lease'"],
+    ["the actor", "DELETE FROM meta WHERE name = 'actor-id'"],
+    ["the layout", "DELETE FROM meta WHERE name = 'layout/document'"],
+    ["a promise", "DELETE FROM meta WHERE name = 'paxos/promise'"],
+    ["all of them but the owner's name", "DELETE FROM meta WHERE name <> 'node-id'"],
+    ["a promise that is whole, and of another time", null],
+  ] as const) {
+    test(`${what}: the database is given up, and not taken for one that never had it`, () => {
+      make();
+      if (sql === null) age();
+      else byHand(sql);
+      const directory = openTestDirectory(driver, path);
+      expect(directory.logger.lines.map(({ event }) => event)).toEqual(["database-damaged"]);
+      expect(String(directory.logger.lines[0]?.fields["reason"])).toContain("small values are");
+      expect(directory.forgotten).toBe(true);
+      directory.close();
+    });
+  }
+
+  /** The promise as it was before it was changed, with the sum it had then. */
+  function age(): void {
+    byHand("CREATE TABLE older AS SELECT * FROM meta WHERE name = 'paxos/promise'");
+    const directory = openTestDirectory(driver, path);
+    directory.disk.begin();
+    directory.disk.setMeta("paxos/promise", Uint8Array.of(8));
+    directory.disk.commit();
+    directory.close();
+    byHand(
+      `UPDATE meta SET (sum, value) = (SELECT sum, value FROM older) WHERE name = 'paxos/promise';
+       DROP TABLE older`,
+    );
+  }
+
+  test("rows of a restored backup are not dropped because the mark that holds them apart is gone", () => {
+    make();
+    const first = openTestDirectory(driver, path);
+    first.disk.begin();
+    first.disk.setMeta(RESTORED_META, Uint8Array.of(1));
+    first.disk.commit();
+    first.close();
+    openTestDirectory(driver, path).close();
+    byHand(`DELETE FROM meta WHERE name = '${RESTORED_META}'`);
+    openTestDirectory(driver, path).close();
+    const aside = driver.open(file("gyre.db.damaged-1"));
+    expect(aside.prepare("SELECT count(*) AS rows FROM restored_record").get()).toEqual({
+      rows: 1,
+    });
+    aside.close();
+  });
+});
+
+test("what is set, replaced, deleted and rolled back is complete at the next start, after a kill too", () => {
+  make();
+  const directory = openTestDirectory(driver, path);
+  const { disk } = directory;
+  const change = (end: "commit" | "rollback"): void => {
+    disk.begin();
+    disk.setMeta("paxos/promise", Uint8Array.of(9));
+    disk.setMeta("new", Uint8Array.of(1));
+    disk.deleteMeta("reap-horizon/1");
+    disk.deleteMeta("never-there");
+    disk[end]();
+  };
+  change("rollback");
+  change("commit");
+  directory.close();
+  const again = openTestDirectory(driver, path);
+  expect(again.logger.lines).toEqual([]);
+  expect(again.disk.metaNames("reap-horizon/").length).toBe(HORIZONS - 1);
+  again.close();
+});
+
+test("a database that has lost its newest commits may lack small values too: it goes on in doubt, and only once", () => {
+  make();
+  byHand("DELETE FROM meta WHERE name = 'paxos/promise'; UPDATE counter SET commits = commits - 1");
+  const directory = openTestDirectory(driver, path);
+  expect(directory.logger.lines.map(({ event }) => event)).toEqual(["database-lost-commits"]);
+  expect(directory.forgotten).toBe(true);
+  directory.close();
+  const again = openTestDirectory(driver, path);
+  expect(again.logger.lines).toEqual([]);
+  expect(again.forgotten).toBe(false);
+  again.close();
+});
+
+test("a database of the format before, which had no sum of all values, gets one", () => {
+  make();
+  byHand("ALTER TABLE counter DROP COLUMN meta; PRAGMA user_version=1");
+  const directory = openTestDirectory(driver, path);
+  expect(directory.logger.lines).toEqual([]);
+  directory.close();
+  byHand("DELETE FROM meta WHERE name = 'epoch-lease'");
+  const again = openTestDirectory(driver, path);
+  expect(again.forgotten).toBe(true);
+  again.close();
+});
+
+describe("where some rows are on no other node", () => {
+  function makeOnlyCopy(): void {
+    make();
+    const directory = openTestDirectory(driver, path);
+    directory.setOnlyCopy(true);
+    directory.close();
+  }
+
+  function flip(find: Buffer): void {
+    const bytes = readFileSync(file("gyre.db"));
+    expect(bytes.indexOf(find)).toBeGreaterThan(0);
+    for (let at = bytes.indexOf(find); at >= 0; at = bytes.indexOf(find, at + 1)) {
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+    }
+    writeFileSync(file("gyre.db"), bytes);
+  }
+
+  test("a damaged small value costs that value: the rows stay, under a new actor, in doubt", () => {
+    makeOnlyCopy();
+    const actor = openTestDirectory(driver, path);
+    const before = actor.disk.getMeta(ACTOR_META);
+    actor.close();
+    flip(Buffer.of(7, 1, 201, 33, 7));
+    const directory = openTestDirectory(driver, path);
+    expect(directory.logger.lines.map(({ event, fields }) => [event, fields["names"]])).toEqual([
+      ["small-values-dropped", "paxos/promise"],
+    ]);
+    expect(directory.forgotten).toBe(true);
+    expect(directory.disk.getMeta("paxos/promise")).toBeUndefined();
+    expect(directory.disk.getMeta("layout/document")).toEqual(DOCUMENT);
+    expect(directory.disk.getMeta(IN_DOUBT_META)).toEqual(Uint8Array.of(1));
+    expect(before?.length).toBe(16);
+    expect(directory.disk.getMeta(ACTOR_META)).toBeUndefined();
+    const { store, values } = storeOver(hasher, directory.disk);
+    expect(store.usage().rows).toBe(1);
+    expect(values("k")).toEqual(["v"]);
+    store.close();
+    directory.close();
+    const again = openTestDirectory(driver, path);
+    expect(again.logger.lines).toEqual([]);
+    again.close();
+  });
+
+  for (const [what, damage] of [
+    ["the layout", () => flip(Buffer.from(DOCUMENT.subarray(0, 2000)))],
+    ["the name of the layout", () => flip(Buffer.from("layout/document"))],
+    ["a value that is gone", () => byHand("DELETE FROM meta WHERE name = 'epoch-lease'")],
+    ["the whole file", () => writeFileSync(file("gyre.db"), Buffer.alloc(65_536, "damage"))],
+    ["an empty file", () => writeFileSync(file("gyre.db"), "")],
+  ] as const) {
+    test(`${what}: the start fails, says what to do, and leaves all as it is`, () => {
+      makeOnlyCopy();
+      damage();
+      const content = () => [
+        readdirSync(path).filter((name) => name !== "lock"),
+        ["gyre.db", "identity.json", "high-water"].map((name) =>
+          existsSync(file(name)) ? readFileSync(file(name)).toString("base64") : null,
+        ),
+      ];
+      const before = content();
+      expect(() => openTestDirectory(driver, path)).toThrow(/gyre verify .*gyre restore/);
+      expect(content()).toEqual(before);
+      expect(() => openTestDirectory(driver, path)).toThrow(
+        "Some of its rows are on no other node",
+      );
+    });
+  }
+
+  test("who has moved the database away has given those rows up: the node starts without them, in doubt", () => {
+    makeOnlyCopy();
+    rmSync(file("gyre.db"));
+    const directory = openTestDirectory(driver, path);
+    expect(directory.logger.lines.map(({ event }) => event)).toEqual(["database-damaged"]);
+    expect(directory.forgotten).toBe(true);
+    directory.close();
+  });
+
+  test("a node that has got co-owners gives a damaged database up again", () => {
+    makeOnlyCopy();
+    const directory = openTestDirectory(driver, path);
+    directory.setOnlyCopy(false);
+    directory.close();
+    writeFileSync(file("gyre.db"), "");
+    const again = openTestDirectory(driver, path);
+    expect(again.forgotten).toBe(true);
+    again.close();
+  });
 });

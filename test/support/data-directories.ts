@@ -32,6 +32,7 @@ export function openTestDirectory(
     logger,
     durability,
     hasher,
+    vitalMeta: ["layout/document"],
   });
   return Object.assign(Object.create(directory), { logger }) as OpenedDirectory;
 }
