@@ -1,13 +1,7 @@
 import process from "node:process";
 import type BetterSqlite3 from "better-sqlite3";
-import type {
-  SqliteDatabase,
-  SqliteDriver,
-  SqliteStatement,
-  SqlRow,
-  SqlValue,
-} from "../../src/env/sqlite.ts";
-import { toSqliteError } from "./sqlite-errors.ts";
+import type { SqliteDriver, SqlValue } from "../../src/env/sqlite.ts";
+import { type LibraryStatement, openSqlite } from "./sqlite-connection.ts";
 
 /** better-sqlite3 13 ends the process with a segmentation fault on older ones, so we look before we load it. */
 const NODE_MAJOR_MIN = 22;
@@ -43,98 +37,26 @@ export async function loadBetterSqlite(nativeBinding?: object): Promise<SqliteDr
   probe.close();
   return {
     name: `better-sqlite3, SQLite ${version}`,
-    open: (path, { readOnly } = { readOnly: false }) => {
-      try {
-        return new BetterDatabase(new Database(path, { ...options, readonly: readOnly }));
-      } catch (error) {
-        throw toSqliteError(error);
-      }
-    },
+    open: (path, { readOnly } = { readOnly: false }) =>
+      openSqlite(() => {
+        const database = new Database(path, { ...options, readonly: readOnly });
+        return {
+          exec: (sql) => database.exec(sql),
+          prepare: (sql) => database.prepare(sql) as LibraryStatement,
+          close: () => void database.close(),
+          backup: (to) => database.backup(to),
+          tidyRow: makeBlobsPlain,
+        };
+      }),
   };
 }
 
-class BetterDatabase implements SqliteDatabase {
-  readonly #database: BetterSqlite3.Database;
-
-  constructor(database: BetterSqlite3.Database) {
-    this.#database = database;
-  }
-
-  exec(sql: string): void {
-    try {
-      this.#database.exec(sql);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  prepare(sql: string): SqliteStatement {
-    try {
-      return new BetterStatement(this.#database.prepare(sql));
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  async backupTo(path: string): Promise<void> {
-    try {
-      await this.#database.backup(path);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  close(): void {
-    try {
-      this.#database.close();
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-}
-
-class BetterStatement implements SqliteStatement {
-  readonly #statement: BetterSqlite3.Statement<SqlValue[], Record<string, SqlValue>>;
-
-  constructor(statement: BetterSqlite3.Statement) {
-    this.#statement = statement as BetterSqlite3.Statement<SqlValue[], Record<string, SqlValue>>;
-  }
-
-  run(...values: SqlValue[]): void {
-    try {
-      this.#statement.run(...values);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  get(...values: SqlValue[]): SqlRow | undefined {
-    try {
-      const row = this.#statement.get(...values);
-      return row === undefined ? undefined : withPlainBlobs(row);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  all(...values: SqlValue[]): SqlRow[] {
-    try {
-      const rows = this.#statement.all(...values);
-      for (const row of rows) withPlainBlobs(row);
-      return rows;
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-}
-
 /** Blobs come as Buffers, whose `slice` is a view: callers expect a Uint8Array's. */
-function withPlainBlobs(row: Record<string, SqlValue>): SqlRow {
+function makeBlobsPlain(row: Record<string, SqlValue>): void {
   for (const column in row) {
     const value = row[column];
     if (value instanceof Uint8Array) {
       row[column] = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     }
   }
-  return row;
 }

@@ -1,103 +1,35 @@
 import { Database, type Statement } from "bun:sqlite";
-import type {
-  SqliteDatabase,
-  SqliteDriver,
-  SqliteStatement,
-  SqlRow,
-  SqlValue,
-} from "../../src/env/sqlite.ts";
-import { toSqliteError } from "./sqlite-errors.ts";
+import type { SqliteDriver } from "../../src/env/sqlite.ts";
+import { type LibraryDatabase, openSqlite } from "./sqlite-connection.ts";
 
-/** The driver on Bun. */
+/** The driver on Bun. It has no backup in slices. */
 export function loadBunSqlite(): Promise<SqliteDriver> {
   const probe = new Database(":memory:");
   const row = probe.query("SELECT sqlite_version() AS version").get() as { version: string };
   probe.close();
   return Promise.resolve({
     name: `bun:sqlite, SQLite ${row.version}`,
-    open: (path: string, { readOnly } = { readOnly: false }) => {
-      try {
-        const how = readOnly ? { readonly: true } : { create: true, readwrite: true };
-        return new BunDatabase(new Database(path, how));
-      } catch (error) {
-        throw toSqliteError(error);
-      }
+    open: (path, { readOnly } = { readOnly: false }) => {
+      const how = readOnly ? { readonly: true } : { create: true, readwrite: true };
+      return openSqlite(() => closingStatements(new Database(path, how)));
     },
   });
 }
 
-class BunDatabase implements SqliteDatabase {
-  readonly #database: Database;
-  readonly #statements: Statement[] = [];
-
-  constructor(database: Database) {
-    this.#database = database;
-  }
-
-  exec(sql: string): void {
-    try {
-      this.#database.run(sql);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  prepare(sql: string): SqliteStatement {
-    try {
-      const statement = this.#database.prepare(sql);
-      this.#statements.push(statement);
-      return new BunStatement(statement);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  /** VACUUM INTO: bun:sqlite has no backup in steps. */
-  backupTo(path: string): Promise<void> {
-    const statement = this.prepare("VACUUM INTO ?");
-    return new Promise((resolve) => resolve(statement.run(path)));
-  }
-
-  /** A statement that is left open would keep the file open, and locked, until it is garbage-collected. */
-  close(): void {
-    try {
-      for (const statement of this.#statements) statement.finalize();
-      this.#statements.length = 0;
-      this.#database.close(true);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-}
-
-class BunStatement implements SqliteStatement {
-  readonly #statement: Statement;
-
-  constructor(statement: Statement) {
-    this.#statement = statement;
-  }
-
-  run(...values: SqlValue[]): void {
-    try {
-      this.#statement.run(...values);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  get(...values: SqlValue[]): SqlRow | undefined {
-    try {
-      return (this.#statement.get(...values) as SqlRow | null) ?? undefined;
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  all(...values: SqlValue[]): SqlRow[] {
-    try {
-      return this.#statement.all(...values) as SqlRow[];
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
+/** A statement that is left open would keep the file open, and locked, until it is garbage-collected. */
+function closingStatements(database: Database): LibraryDatabase {
+  const statements: Statement[] = [];
+  return {
+    exec: (sql) => database.run(sql),
+    prepare: (sql) => {
+      const statement = database.prepare(sql);
+      statements.push(statement);
+      return statement;
+    },
+    close: () => {
+      for (const statement of statements) statement.finalize();
+      statements.length = 0;
+      database.close(true);
+    },
+  };
 }

@@ -1,13 +1,6 @@
 import process from "node:process";
-import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type {
-  SqliteDatabase,
-  SqliteDriver,
-  SqliteStatement,
-  SqlRow,
-  SqlValue,
-} from "../../src/env/sqlite.ts";
-import { toSqliteError } from "./sqlite-errors.ts";
+import type { SqliteDriver } from "../../src/env/sqlite.ts";
+import { openSqlite } from "./sqlite-connection.ts";
 
 /**
  * The driver on Deno, and the fallback on Node where better-sqlite3 has no binary.
@@ -25,89 +18,9 @@ export async function loadNodeSqlite(): Promise<SqliteDriver> {
   probe.close();
   return {
     name: `node:sqlite, SQLite ${row.version}`,
-    open: (path, { readOnly } = { readOnly: false }) => {
-      try {
-        return new NodeDatabase(new DatabaseSync(path, { readOnly }));
-      } catch (error) {
-        throw toSqliteError(error);
-      }
-    },
+    // Its own backup is not used: it works on another thread, on this very connection, and a write that falls into it now and
+    // then made it fail with "not an error" (Node 24.21).
+    open: (path, { readOnly } = { readOnly: false }) =>
+      openSqlite(() => new DatabaseSync(path, { readOnly })),
   };
-}
-
-class NodeDatabase implements SqliteDatabase {
-  readonly #database: DatabaseSync;
-
-  constructor(database: DatabaseSync) {
-    this.#database = database;
-  }
-
-  exec(sql: string): void {
-    try {
-      this.#database.exec(sql);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  prepare(sql: string): SqliteStatement {
-    try {
-      return new NodeStatement(this.#database.prepare(sql));
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  /**
-   * VACUUM INTO, which holds up the process. node:sqlite's own backup works on another thread, on this very connection: a
-   * write that falls into it now and then made it fail with "not an error" (Node 24.21).
-   */
-  backupTo(path: string): Promise<void> {
-    try {
-      this.#database.prepare("VACUUM INTO ?").run(path);
-      return Promise.resolve();
-    } catch (error) {
-      return Promise.reject(toSqliteError(error));
-    }
-  }
-
-  close(): void {
-    try {
-      this.#database.close();
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-}
-
-class NodeStatement implements SqliteStatement {
-  readonly #statement: StatementSync;
-
-  constructor(statement: StatementSync) {
-    this.#statement = statement;
-  }
-
-  run(...values: SqlValue[]): void {
-    try {
-      this.#statement.run(...values);
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  get(...values: SqlValue[]): SqlRow | undefined {
-    try {
-      return this.#statement.get(...values) as SqlRow | undefined;
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
-
-  all(...values: SqlValue[]): SqlRow[] {
-    try {
-      return this.#statement.all(...values) as SqlRow[];
-    } catch (error) {
-      throw toSqliteError(error);
-    }
-  }
 }

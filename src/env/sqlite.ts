@@ -15,7 +15,7 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement;
   /**
    * Makes a consistent copy of the database, log included, at a path where nothing is. The connection may be used while it
-   * runs, but not closed. In slices where the driver can (better-sqlite3, node:sqlite); bun:sqlite holds up the process until
+   * runs, but not closed. In slices where the driver can (better-sqlite3); the others hold up the process until
    * it is done. REQUIRES no open transaction. @throws SqliteError; what is at the path is then of no use.
    */
   backupTo(path: string): Promise<void>;
