@@ -9,6 +9,7 @@ import { createPeerServer } from "./cluster/peer-server.ts";
 import { assert } from "./core/assert.ts";
 import { HybridClock } from "./core/clock.ts";
 import { type ClusterId, type NodeId, parseRegionId } from "./core/ids.ts";
+import type { Key } from "./core/key.ts";
 import {
   BATCH_BYTES_MAX,
   GRACE_DEFAULT_MS,
@@ -36,11 +37,13 @@ import type { Replication } from "./replication/context.ts";
 import { Coordinator } from "./replication/coordinator.ts";
 import { ActorsSeen, CopyCheck } from "./replication/copy-check.ts";
 import { type Counters, newCounters } from "./replication/counters.ts";
+import type { ReadAnswer } from "./replication/data-messages.ts";
 import { Doubt } from "./replication/doubt.ts";
 import { handoffWorker } from "./replication/handoff.ts";
 import { isHeldElsewhere, isOnlyCopy } from "./replication/held-elsewhere.ts";
 import { hintUsage } from "./replication/hint-rows.ts";
 import { Hints, hintBudget } from "./replication/hints.ts";
+import { localRead } from "./replication/local-read.ts";
 import { PeerService } from "./replication/peer-service.ts";
 import { quarantinePage } from "./replication/quarantine.ts";
 import { createReaping, type ReapingParts } from "./replication/reaping.ts";
@@ -91,6 +94,8 @@ export interface GyreNode {
   readonly counters: Readonly<Counters>;
   /** Figures of anti-entropy, and the trees that must be as the rows are. */
   readonly repair: Pick<AntiEntropyParts, "antiEntropy" | "trees">;
+  /** Its own answer to a read, as it would give it to a peer: what it holds of the key, and whether that counts. */
+  ownAnswer(key: Key): ReadAnswer | Promise<ReadAnswer>;
   /** The client-facing app; `info` is what the runtime's listener knows beyond the request. */
   fetch(request: Request, info?: RequestInfo): Response | Promise<Response>;
   /** What the peer listener calls. */
@@ -152,6 +157,7 @@ export function createNode(options: NodeOptions): GyreNode {
     nodeId: data.nodeId,
     counters: replication.counters,
     repair,
+    ownAnswer: (key) => localRead(replication, key),
     fetch: (request, info) => app.fetch(request, info),
     peer: peer.handle,
     admitPeer: peer.admit,

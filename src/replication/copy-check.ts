@@ -16,6 +16,7 @@ import {
   COPY_CHECK_PATIENCE_MS,
   COPY_CHECK_PEERS,
 } from "../core/limits.ts";
+import { DiskFullError } from "../env/disk.ts";
 import type { MetaStore } from "../env/meta-store.ts";
 import type { Worker } from "../env/worker.ts";
 import { RESTORED_META } from "../storage/meta-names.ts";
@@ -119,8 +120,11 @@ export class CopyCheck implements Worker {
     const { membership, self, store, env } = this.#r;
     const layout = membership.layout();
     if (layout?.member(self)?.role !== "storage") return ASK_AGAIN_MS;
-    // The lease of this start is yet to be committed, with the turn.
-    if (this.#phase === "telling" && store.epochEnd <= this.#opened.epochEnd) return 1;
+    if (this.#phase === "telling" && store.epochEnd <= this.#opened.epochEnd) {
+      // It was undone with its turn, on a full disk.
+      this.#lease();
+      return ASK_AGAIN_MS;
+    }
     const members = membersOf(layout, self);
     const unmet = members.filter((node) => !this.#met.has(node));
     await this.#askAll(this.#phase === "running" ? this.#some(members) : members);
@@ -128,12 +132,21 @@ export class CopyCheck implements Worker {
       const isOver = env.clock.monotonicMs() - this.#startedMs >= COPY_CHECK_PATIENCE_MS;
       if (unmet.some((node) => !this.#met.has(node)) && !isOver) return ASK_AGAIN_MS;
       this.#phase = "telling";
-      // Leases: an older copy that is started one day will be behind it.
-      store.takeEpoch();
-      return 0;
+      this.#lease();
+      // Its commit ends this turn.
+      return 1;
     }
     this.#phase = "running";
     return COPY_CHECK_INTERVAL_MS;
+  }
+
+  /** An older copy that is started one day will be behind it. */
+  #lease(): void {
+    try {
+      this.#r.store.takeEpoch();
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+    }
   }
 
   async #askAll(nodes: readonly NodeId[]): Promise<void> {

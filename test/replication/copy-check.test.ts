@@ -1,6 +1,7 @@
 /** A database that was rolled back or cloned is noticed by what its peers remember (reliability.md 3 A3.5). */
 import { describe, expect, test } from "bun:test";
 import { COPY_CHECK_PATIENCE_MS } from "../../src/core/limits.ts";
+import { DiskFullError } from "../../src/env/disk.ts";
 import type { Replication } from "../../src/replication/context.ts";
 import { ActorsSeen, CopyCheck } from "../../src/replication/copy-check.ts";
 import { decodeReadAnswer, encodeRead, encodeScan } from "../../src/replication/data-messages.ts";
@@ -104,6 +105,24 @@ describe("a database that is no copy", () => {
     await process.step(c);
     await process.step(c);
     expect(process.check.isPending).toBe(false);
+  });
+
+  test("takes its lease again when a full disk has undone it", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    let undone = 1;
+    const store = Object.create(earlier(node.store, {})) as FakeStore;
+    Object.defineProperty(store, "takeEpoch", {
+      value: () => {
+        if (undone-- > 0) throw new DiskFullError("full");
+        return node.store.takeEpoch();
+      },
+    });
+    const process = started(node, store);
+    for (let i = 0; i < 3; i++) {
+      await process.step(c);
+      expect(process.check.isPending).toBe(i < 2);
+    }
   });
 
   test("with writes between the question and its answer is none", async () => {

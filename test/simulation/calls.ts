@@ -52,6 +52,7 @@ export class Calls {
   }): Op {
     const { kind, key, node, terms, seen = null, condition = "none" } = begun;
     const { ledger, trace, nowMs } = this.#world;
+    this.#world.losses.judge();
     const op: Op = {
       id: ledger.ops.length,
       kind,

@@ -13,6 +13,7 @@ import {
 import { divergence, judgeStrayRows, leftOver } from "./checkers/convergence.ts";
 import { judgeFinalState } from "./checkers/final-state.ts";
 import { judgeList } from "./checkers/lists.ts";
+import { Losses } from "./checkers/losses.ts";
 import { judgeSession } from "./checkers/sessions.ts";
 import { dotOf, HandMade } from "./hand-made.ts";
 import type { Op } from "./history.ts";
@@ -247,20 +248,80 @@ describe("a checker says nothing of what is right, and speaks of what is wrong",
     expect(made.verdicts).toEqual(["duplicates"]);
   });
 
-  test("lists: out of order, a key that is none, a key left out", () => {
-    const pageOf = (names: readonly string[]): string =>
-      JSON.stringify({ keys: names.map((name) => ({ name })), complete: true });
+  test("doubt: a home has lost what a majority had acknowledged, and counts without it", () => {
     const made = new HandMade(hasher);
-    made.put(dotOf(0, 1), ALL);
+    const { record } = made.put(dotOf(0, 1), ALL);
+    const { ledger, nodes } = made.world;
+    const report = made.world.violate.bind(made.world);
+    let answer: { record: typeof record | null; counts: boolean } = { record: null, counts: false };
+    const losses = new Losses({ ledger, nodes, hasher, report, ownAnswer: () => answer });
+    losses.lose(0, [made.key]);
+    losses.judge();
+    answer = { record, counts: true };
+    losses.judge();
+    // What it had again, it may not lack for any other reason either: but that is not this checker's claim.
+    answer = { record: null, counts: true };
+    losses.judge();
+    expect(made.verdicts).toEqual([]);
+    losses.lose(0, [made.key]);
+    losses.judge();
+    expect(made.verdicts).toEqual(["doubt"]);
+  });
+
+  test("lists: out of order, a key that is none, a key left out", () => {
+    const pageOf = (shown: readonly (readonly [name: string, op: number])[]): string =>
+      JSON.stringify({
+        keys: shown.map(([name, metadata]) => ({ name, metadata })),
+        complete: true,
+      });
+    const made = new HandMade(hasher);
+    const { id } = made.put(dotOf(0, 1), ALL).op;
     const op = made.begin("list");
     // Later than the put was acknowledged: in this world no time passes.
     const later = { ...op, startMs: 1, endMs: 2 };
-    judgeList(made.world, later, false, pageOf(["key-0"]));
+    judgeList(made.world, later, false, pageOf([["key-0", id]]));
     expect(made.verdicts).toEqual([]);
-    judgeList(made.world, later, false, pageOf(["key-0", "key-0"]));
-    judgeList(made.world, later, false, pageOf(["key-0", "nobody"]));
-    judgeList(made.world, later, false, pageOf([]));
-    expect(made.world.violations.length).toBe(3);
+    const page = (shown: readonly (readonly [name: string, op: number])[]): number => {
+      made.world.violations.length = 0;
+      judgeList(made.world, later, false, pageOf(shown));
+      return made.world.violations.length;
+    };
+    const twice = [["key-0", id] as const, ["key-0", id] as const];
+    expect([
+      page(twice),
+      page([
+        ["key-0", id],
+        ["nobody", id],
+      ]),
+      page([]),
+    ]).toEqual([1, 1, 1]);
+    expect([page([["key-0", op.id]]), made.verdicts]).toEqual([1, ["lists"]]);
+  });
+
+  test("lists: a value is shown that a majority had replaced, a key left out whose delete was replaced", () => {
+    const made = new HandMade(hasher);
+    const first = made.put(dotOf(0, 1), ALL);
+    const { context } = first.record;
+    const deleted = made.begin("delete", { seen: [first.op] });
+    const second = made.put(dotOf(0, 2), ALL, {
+      held: first.record,
+      seen: [first.op, deleted],
+      context,
+    });
+    const later = { ...made.begin("list"), startMs: 1, endMs: 2 };
+    const page = (id: number): string =>
+      JSON.stringify({ keys: [{ name: "key-0", metadata: id }], complete: true });
+    judgeList(made.world, later, false, page(second.op.id));
+    expect(made.verdicts).toEqual([]);
+    judgeList(made.world, later, false, page(first.op.id));
+    judgeList(made.world, later, false, JSON.stringify({ keys: [], complete: true }));
+    expect(made.world.violations.map(({ text }) => text.replaceAll(/[0-9]+/g, "#"))).toEqual([
+      "list # shows op # of key-#, which op # had replaced",
+      "list # leaves out key-#",
+    ]);
+    made.begin("delete");
+    judgeList(made.world, later, false, JSON.stringify({ keys: [], complete: true }));
+    expect(made.world.violations.length).toBe(2);
   });
 });
 

@@ -55,6 +55,8 @@ export function writeRequest(op: Op, key: KeyState, node: number, options: Write
   const url = urlOf(node, `/v1/kv/${key.space}/${op.key}`, query);
   if (op.kind === "delete") return new Request(url, { method: "DELETE", headers });
   headers["content-type"] = "text/plain";
+  // A list shows no values: it is how a listed key tells whose write it shows.
+  headers["gyre-metadata"] = String(op.id);
   return new Request(url, {
     method: "PUT",
     headers,
@@ -75,7 +77,7 @@ export function batchRequest(
       return { op: "delete", key: op.key, context, idempotencyKey: idempotencyKeyOf(op.id) };
     }
     const value = base64Encode(utf8Encode(valueText(op.id, 0)));
-    return { op: "put", key: op.key, context, value };
+    return { op: "put", key: op.key, context, value, metadata: op.id };
   });
   return new Request(urlOf(node, `/v1/batch/${space}`, ""), {
     method: "POST",

@@ -29,7 +29,7 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
   {
     name: "doubt does not survive a restart",
     file: "src/replication/doubt.ts",
-    find: "this.#everywhere = parts.meta.get(META_IN_DOUBT) !== undefined;",
+    find: "this.#everywhere = parts.meta.get(IN_DOUBT_META) !== undefined;",
     replace: "this.#everywhere = parts.forgotten;",
   },
   {

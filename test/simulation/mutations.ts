@@ -115,7 +115,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "no doubt: a lost database answers absent, and counts",
     file: "src/replication/doubt.ts",
-    find: "if (parts.forgotten) parts.meta.set(META_IN_DOUBT, new Uint8Array([1]));",
+    find: "if (parts.forgotten) parts.meta.set(IN_DOUBT_META, new Uint8Array([1]));",
     replace: "",
   },
   {

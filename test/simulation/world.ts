@@ -13,6 +13,7 @@ import type { NodeConfig } from "../../src/node-config.ts";
 import { ACTOR_META, RESTORED_META } from "../../src/storage/meta-names.ts";
 import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
+import { Losses } from "./checkers/losses.ts";
 import type { Violation } from "./checkers/report.ts";
 import { FaultAtlas } from "./fault-atlas.ts";
 import { Ledger } from "./ledger.ts";
@@ -41,6 +42,7 @@ export class World {
   readonly network: SimNetwork;
   readonly ledger: Ledger;
   readonly atlas: FaultAtlas;
+  readonly losses: Losses;
   readonly violations: Violation[] = [];
   /** Faults injected and states reached, by name. */
   readonly counts = new Map<string, number>();
@@ -55,7 +57,8 @@ export class World {
     this.#chance = new SeededRandom(Math.imul(options.seed + 7, 0x85ebca6b));
     this.#turns = this.#chance.fork();
     const count = (event: string): void => this.count(event);
-    this.ledger = new Ledger({ report: (checker, text) => this.violate(checker, text), count });
+    const report = (checker: string, text: string): void => this.violate(checker, text);
+    this.ledger = new Ledger({ report, count });
     for (let index = 0; index < options.nodes + options.gateways; index++) {
       const role = index < options.nodes ? "storage" : "gateway";
       this.nodes.push(
@@ -63,6 +66,16 @@ export class World {
       );
     }
     this.atlas = new FaultAtlas(this.ledger, this.nodes);
+    this.losses = new Losses({
+      ledger: this.ledger,
+      nodes: this.nodes,
+      hasher,
+      report,
+      ownAnswer: (index, key) => {
+        const { process } = this.node(index);
+        return process?.alive === true ? process.node?.ownAnswer(key) : undefined;
+      },
+    });
     this.network = new SimNetwork({
       clock: this.clock,
       random: this.#chance.fork(),
@@ -250,6 +263,7 @@ export class World {
     const keys = this.atlas.keysAt(index);
     this.count("copy ended itself");
     this.crash(index);
+    this.losses.lose(index, keys);
     const { disk } = this.node(index);
     // As the next open would; the atlas looks at the disk as it is then.
     if (disk.meta(RESTORED_META)?.[0] === RESTORED_MARK) disk.holdRestored();

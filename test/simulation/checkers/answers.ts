@@ -176,15 +176,27 @@ export function judgeStatus(report: Report, kind: string, status: number, what: 
   report("honest-answers", `${what} was answered ${status}`);
 }
 
-/** `If-None-Match: *` cannot succeed on a key that has had a value since before it began, and that nobody tried to delete. */
+/** `If-None-Match: *` cannot succeed on a key that has had a value since before it began. */
 export function judgeCreation(world: World, op: Op, key: KeyState): void {
-  if (world.options.workload.expiring > 0 || key.isWeakened) return;
-  const { ops } = world.ledger;
-  if (ops.some((other) => other.kind === "delete" && other.key === key.name)) return;
+  if (key.isWeakened) return;
   for (const write of key.strong.slice(0, op.mark)) {
+    if (!isAlive(world.ledger, key, write, op)) continue;
     world.violate(
       "preconditions",
       `op ${op.id} created ${key.name}, where a majority held op ${write.id} before it began`,
     );
   }
+}
+
+/**
+ * The key has had a value since this put, as far as `op` could see: the put does not expire, and whatever else deletes or may
+ * expire it has itself replaced.
+ */
+export function isAlive(ledger: Ledger, key: KeyState, put: Op, op: Op): boolean {
+  if (put.kind !== "put" || put.expires || isDoubled(key, put.id)) return false;
+  return ledger.ops.every((other) => {
+    const isMortal = other.kind === "delete" || other.expires;
+    if (!isMortal || other.key !== key.name || other.id === op.id) return true;
+    return put.past?.has(other.id) === true && !isDoubled(key, other.id);
+  });
 }

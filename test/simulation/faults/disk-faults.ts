@@ -37,6 +37,7 @@ function rot(kit: FaultKit, index: number, key: KeyState): void {
   const { world, random } = kit;
   const node = world.node(index);
   const part = random.pick(PARTS);
+  world.losses.lose(index, [key]);
   if (!node.disk.rot(key.namespace, key.bytes, random.below(1_000), part)) return;
   world.count(`row made unreadable in its ${part}`);
   kit.trace(`rot ${index} ${key.name} ${part}`);
@@ -59,6 +60,7 @@ export function loseDatabase(kit: FaultKit): void {
   world.count("database lost");
   kit.trace(`lose ${node.index}`);
   const keys = world.atlas.keysAt(node.index);
+  world.losses.lose(node.index, keys);
   node.disk.lose();
   node.forgotten = true;
   world.atlas.lostDatabase(node.index, keys);

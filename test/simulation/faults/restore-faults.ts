@@ -58,6 +58,8 @@ function goBack(
   kit.world.count(fault);
   kit.trace(`${fault} ${node.index}`);
   const keys = atlas.keysAt(node.index);
+  // Where nothing on the disk shows it, only peers can tell, and not all that they know outlives them.
+  if (isKnown) kit.world.losses.lose(node.index, keys);
   node.disk.putBack(image);
   if (isKnown) {
     node.disk.mark({
