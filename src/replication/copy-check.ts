@@ -127,7 +127,7 @@ export class CopyCheck implements Worker {
     }
     const members = membersOf(layout, self);
     const unmet = members.filter((node) => !this.#met.has(node));
-    await this.#askAll(this.#phase === "running" ? this.#some(members) : members);
+    await this.#askAll(this.#toAsk(members, unmet));
     if (this.#phase === "asking") {
       const isOver = env.clock.monotonicMs() - this.#startedMs >= COPY_CHECK_PATIENCE_MS;
       if (unmet.some((node) => !this.#met.has(node)) && !isOver) return ASK_AGAIN_MS;
@@ -138,6 +138,12 @@ export class CopyCheck implements Worker {
     }
     this.#phase = "running";
     return COPY_CHECK_INTERVAL_MS;
+  }
+
+  #toAsk(members: readonly NodeId[], unmet: readonly NodeId[]): readonly NodeId[] {
+    if (this.#phase === "running") return this.#some(members);
+    // Whoever has said what it knew of this database when it was opened would say the same again.
+    return this.#phase === "asking" ? unmet : members;
   }
 
   /** An older copy that is started one day will be behind it. */

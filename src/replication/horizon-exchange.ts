@@ -7,11 +7,18 @@ import type { Horizon } from "./horizons.ts";
 import type { Reaping } from "./reap-acts.ts";
 import { decodeHorizons, encodeHorizons, HORIZONS_MAX } from "./reap-messages.ts";
 
-/** With every owner that this node shares a unit with. Who does not answer is told and asked again by the next walk. */
+/**
+ * With every owner that this node shares a unit with. Unless all answer, the next walk tells and asks them again; once they
+ * have, only when a horizon has risen here: who starts, or has them rise elsewhere, does the same.
+ */
 export async function exchangeHorizons(reaping: Reaping, layout: ActiveLayout): Promise<void> {
-  await Promise.all(
+  const { horizons } = reaping;
+  if (horizons.areShared(layout)) return;
+  const { raises } = horizons;
+  const answered = await Promise.all(
     [...sharedUnits(reaping, layout)].map(([owner, units]) => tell(reaping, layout, owner, units)),
   );
+  if (!answered.includes(false)) horizons.noteShared(layout, raises);
 }
 
 /** Those of units that exist. The names come from a peer: "constructor" is none, although each object has one. */
@@ -41,12 +48,13 @@ function sharedUnits({ r, horizons }: Reaping, layout: ActiveLayout): Map<NodeId
   return shared;
 }
 
+/** False when the owner did not answer. */
 async function tell(
   { r, horizons }: Reaping,
   layout: ActiveLayout,
   owner: NodeId,
   units: readonly Horizon[],
-): Promise<void> {
+): Promise<boolean> {
   for (let at = 0; at < units.length; at += HORIZONS_MAX) {
     const fields = encodeHorizons(layout.version, units.slice(at, at + HORIZONS_MAX));
     try {
@@ -56,8 +64,9 @@ async function tell(
       });
       horizons.raise(unitsOf(layout, decodeHorizons(answer)));
     } catch (error) {
-      if (error instanceof PeerError) return;
+      if (error instanceof PeerError) return false;
       throw error;
     }
   }
+  return true;
 }

@@ -3,6 +3,7 @@
  * owners, merged by the higher. It is what tells a restored row that was deleted and forgotten since from one that only the
  * backup still has (core/restored.ts).
  */
+import type { ActiveLayout } from "../core/active-layout.ts";
 import type { PartitionId } from "../core/ids.ts";
 import type { Stamp } from "../core/version.ts";
 import type { MetaStore, MetaValues } from "../env/meta-store.ts";
@@ -21,6 +22,10 @@ export interface Horizon {
 export class Horizons {
   readonly #meta: MetaStore;
   readonly #known = new Map<string, Horizon>();
+  /** How often any has risen here since the start. */
+  #raises = 0;
+  /** The owners of this layout all know what was known here after so many raises. */
+  #shared: { readonly layout: ActiveLayout; readonly raises: number } | null = null;
 
   constructor(meta: MetaStore) {
     this.#meta = meta;
@@ -41,6 +46,20 @@ export class Horizons {
     return [...this.#known.values()];
   }
 
+  get raises(): number {
+    return this.#raises;
+  }
+
+  /** Every other owner was told and asked under this layout, and nothing has risen since. */
+  areShared(layout: ActiveLayout): boolean {
+    return this.#shared?.layout === layout && this.#shared.raises === this.#raises;
+  }
+
+  /** `raises`: of the moment in which what the owners were told was read. */
+  noteShared(layout: ActiveLayout, raises: number): void {
+    this.#shared = { layout, raises };
+  }
+
   /** All in one commit: each costs a sync of the disk. Durable when it returns. @throws DiskFullError */
   raise(told: readonly Horizon[]): void {
     this.raiseWith(told, (values) => this.#meta.setAll(values));
@@ -56,6 +75,7 @@ export class Horizons {
     }
     const done = commit(new Map([...risen].map(([name, { stamp }]) => [name, encode(stamp)])));
     for (const [name, horizon] of risen) this.#known.set(name, horizon);
+    if (risen.size > 0) this.#raises++;
     return done;
   }
 }

@@ -5,6 +5,7 @@ import { DiskFullError } from "../../src/env/disk.ts";
 import type { Replication } from "../../src/replication/context.ts";
 import { ActorsSeen, CopyCheck } from "../../src/replication/copy-check.ts";
 import { decodeReadAnswer, encodeRead, encodeScan } from "../../src/replication/data-messages.ts";
+import { decodeHeldAnswer, encodeHeldQuestion } from "../../src/replication/held.ts";
 import { RESTORED_META } from "../../src/storage/meta-names.ts";
 import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { done, HintCluster } from "../support/hint-cluster.ts";
@@ -105,6 +106,19 @@ describe("a database that is no copy", () => {
     await process.step(c);
     await process.step(c);
     expect(process.check.isPending).toBe(false);
+  });
+
+  test("is asked about once by each member that answers, and again by those that do not", async () => {
+    const c = cluster();
+    const mute = c.node(2).id;
+    const asked: string[] = [];
+    c.drop = (_from, to, kind) => {
+      if (kind === "actorSeen") asked.push(to);
+      return to === mute ? "refuse" : "deliver";
+    };
+    const process = started(c.node(0));
+    for (let step = 0; step < 3; step++) await process.step(c);
+    expect(asked).toEqual([c.node(1).id, mute, mute, mute]);
   });
 
   test("takes its lease again when a full disk has undone it", async () => {
@@ -245,9 +259,16 @@ describe("a node that has just started", () => {
     await expect(c.settle(reading)).rejects.toMatchObject({ code: "not_ready" });
     const scanning = channel.send(node.id, "scan", scan, options);
     await expect(c.settle(scanning)).rejects.toMatchObject({ code: "not_ready" });
+    const own = node.store.read(key);
+    if (own.state !== "record") throw new Error("the key was put");
+    const held = encodeHeldQuestion(version, key, own.record);
+    const holding = channel.send(node.id, "held", held, options);
+    await expect(c.settle(holding)).rejects.toMatchObject({ code: "not_ready" });
     c.unsure.delete(node.id);
     const later = await c.settle(channel.send(node.id, "read", read, options));
     expect(decodeReadAnswer(c.node(1).replication.env.hasher, later).counts).toBe(true);
+    const isHeld = await c.settle(channel.send(node.id, "held", held, options));
+    expect(decodeHeldAnswer(isHeld, 3)).not.toBeNull();
   });
 
   test("that is the whole cluster has nobody to ask", () => {

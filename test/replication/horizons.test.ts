@@ -105,6 +105,36 @@ test("what an owner tells, and what it answers, is one commit each", async () =>
   expect(commits.map((count) => count())).toEqual([1, 1]);
 });
 
+test("owners that know it all are not told again, until one rises or somebody did not answer", async () => {
+  const c = cluster(2);
+  const [first, second] = c.reapers;
+  const [low, high] = UNITS;
+  if (first === undefined || second === undefined) throw new Error("no nodes");
+  if (low === undefined || high === undefined) throw new Error("no units");
+  let told = 0;
+  let answers = false;
+  c.drop = (_from, to, kind) => {
+    if (kind !== "horizons" || to !== second.node.id) return "deliver";
+    told++;
+    return answers ? "deliver" : "refuse";
+  };
+  await c.pass(QUIET_MS);
+  expect(told).toBeGreaterThan(2);
+  answers = true;
+  await c.pass(QUIET_MS);
+  const before = told;
+  await c.pass(GRACE_MS);
+  expect(told).toBe(before);
+  first.reaping.horizons.raise([low]);
+  await c.pass(QUIET_MS);
+  expect(told).toBe(before + 1);
+  expect(second.reaping.horizons.all()).toEqual([low]);
+  // What rises at the other comes from the other.
+  second.reaping.horizons.raise([high]);
+  await c.pass(QUIET_MS);
+  expect(first.reaping.horizons.all()).toEqual([low, high]);
+});
+
 test("a peer's unit of a policy that is none, of whatever name, is not kept", async () => {
   const c = cluster(2);
   const [first, second] = c.reapers;

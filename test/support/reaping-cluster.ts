@@ -52,8 +52,9 @@ export class ReapingCluster extends ReplicationCluster {
     await this.clock.run(this.clock.monotonicMs() + ms);
   }
 
+  /** Time goes on meanwhile: a worker may be waiting for somebody who will not answer. */
   async stop(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    await this.settle(Promise.all(this.#workers.map((worker) => worker.stop())));
   }
 
   /** Those that hold a row of the key. */
