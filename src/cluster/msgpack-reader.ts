@@ -1,6 +1,6 @@
 /**
- * MessagePack from a peer, read strictly: the bounds of msgpack-structure.ts and the values in one pass, which allocates
- * only for what it has seen. Bytes are views; text is UTF-8, map keys are text, extension types are refused.
+ * MessagePack from a stranger or a peer, read strictly. @msgpack/msgpack allocates an array of the announced length before it
+ * has seen one element; this allocates only for what it has seen, and counts all values together. Bytes are views; text is UTF-8, map keys are text, extension types are refused.
  */
 import { utf8Decode } from "../core/bytes.ts";
 import { FormatError } from "../core/errors.ts";

@@ -13,8 +13,10 @@ export interface RunningWorker {
 }
 
 const PAUSE_AFTER_ERROR_MS = 1_000;
+/** A step that fails in the same words again is not logged before: on a broken page the scrub of an only copy fails for good. */
+const SAME_ERROR_AGAIN_MS = 24 * 3_600_000;
 
-/** Runs the steps one after another. A step that throws is logged and tried again after a pause. */
+/** Runs the steps one after another. A step that throws is logged, once a day if nothing changes, and tried again after a pause. */
 export function startWorker(
   clock: Clock,
   logger: Logger,
@@ -24,13 +26,22 @@ export function startWorker(
   let stopped = false;
   let timer: Timer | null = null;
   let running: Promise<void> = Promise.resolve();
+  let said = "";
+  let saidAtMs = 0;
 
+  const complain = (text: string): void => {
+    const nowMs = clock.monotonicMs();
+    if (text === said && nowMs - saidAtMs < SAME_ERROR_AGAIN_MS) return;
+    said = text;
+    saidAtMs = nowMs;
+    logger.error("worker-step-failed", { worker: worker.name, error: text });
+  };
   const turn = async (): Promise<void> => {
     let delayMs = PAUSE_AFTER_ERROR_MS;
     try {
       delayMs = await worker.step();
     } catch (error) {
-      logger.error("worker-step-failed", { worker: worker.name, error: String(error) });
+      complain(String(error));
     }
     if (!stopped) schedule(delayMs);
   };

@@ -1,6 +1,6 @@
 /** The two forms of a batch: JSON with values in base64, and MessagePack with values as bytes. */
-import { Decoder, encode } from "@msgpack/msgpack";
-import { checkStructure } from "../cluster/msgpack-structure.ts";
+import { encode } from "@msgpack/msgpack";
+import { MsgpackReader, type ReadLimits } from "../cluster/msgpack-reader.ts";
 import { base64Decode, base64Encode, utf8Decode } from "../core/bytes.ts";
 import { BATCH_BYTES_MAX, BATCH_OPS_MAX } from "../core/limits.ts";
 import { orNull } from "./or-null.ts";
@@ -18,16 +18,7 @@ export interface BatchForm {
 }
 
 /** Values, containers included: each of 1,000 items has some thirty, and metadata of at most one for each of its bytes. */
-const ELEMENTS_MAX = 1 << 20;
-const DEPTH_MAX = 32;
-
-const decoder = new Decoder({
-  maxStrLength: BATCH_BYTES_MAX,
-  maxBinLength: BATCH_BYTES_MAX,
-  maxArrayLength: ELEMENTS_MAX,
-  maxMapLength: ELEMENTS_MAX,
-  maxExtLength: 0,
-});
+const LIMITS: ReadLimits = { elementsMax: 1 << 20, depthMax: 32, textBytesMax: BATCH_BYTES_MAX };
 
 const JSON_FORM: BatchForm = {
   contentType: "application/json",
@@ -49,8 +40,10 @@ const MSGPACK_FORM: BatchForm = {
   contentType: "application/msgpack",
   decode: (body) => {
     const parsed = orNull(() => {
-      checkStructure(body, ELEMENTS_MAX, DEPTH_MAX);
-      return decoder.decode(body);
+      const reader = new MsgpackReader(body, LIMITS);
+      const value = reader.value(0);
+      reader.expectEnd();
+      return value;
     });
     if (parsed === null) throw badRequest("Cannot read the batch: the body is not MessagePack");
     return parsed;

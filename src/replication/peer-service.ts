@@ -127,6 +127,8 @@ export class PeerService {
     const message = decodeHeldQuestion(this.#r.env.hasher, fields);
     const admitted = this.#admit(message.layoutVersion, from);
     if (admitted !== null) await admitted;
+    // The asker would let go of its copy for a row that may soon be held apart.
+    this.#refuseIfCopy();
     const { homes } = this.#home(message.key);
     const isHeld = holdsDurably(this.#r, message.key, message.record);
     return encodeHeldAnswer(isHeld ? this.#r.actors.generationsOf(homes) : null);

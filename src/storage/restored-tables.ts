@@ -30,6 +30,7 @@ export function holdRestoredApart(
   const mark = markOf(database);
   const areApart = hasRestoredTables(database);
   if (mark === RESTORED_MARK) {
+    // The sum of the small values is taken anew: after lost commits they may be of two times, which the new actor answers for.
     const apart = new Uint8Array([APART_MARK]);
     const sum = metaSum(hasher, RESTORED_META, apart);
     database.exec(`BEGIN IMMEDIATE;

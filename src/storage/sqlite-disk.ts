@@ -16,7 +16,7 @@ import { packHead, unpackHead } from "./row-bytes.ts";
 import { assertSqliteVersion, configureConnection, type Durability, migrate } from "./schema.ts";
 import { SqliteAside } from "./sqlite-aside.ts";
 import { type Counters, countRecords, isSound } from "./sqlite-count.ts";
-import { isMetaComplete, SqliteMeta, storedSumOfMeta, sumOfMeta } from "./sqlite-meta.ts";
+import { isMetaComplete, SqliteMeta, storedSumOfMeta } from "./sqlite-meta.ts";
 import { scanKeys, scanPlaces } from "./sqlite-scan.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
@@ -280,14 +280,13 @@ export class SqliteDisk implements Disk {
   metaNames: Disk["metaNames"] = (prefix) => this.#meta.names(prefix);
 
   /**
-   * For a database that may have lost commits, or parts of them: true if its structure is sound, with usage, sequence
-   * and the sum of the small values taken anew. Reads all of it. REQUIRES no open transaction.
+   * For a database that may have lost commits, or parts of them: true if its structure is sound, with usage and sequence
+   * counted anew. Reads all of it. REQUIRES no open transaction.
    */
   verify(): boolean {
     if (!isSound(this.#database)) return false;
     const { rows, bytes, sequence } = countRecords(this.#database);
     this.#aside.count();
-    this.#meta.sum = sumOfMeta(this.#database);
     this.begin(true);
     this.#rows = rows;
     this.#bytes = bytes;

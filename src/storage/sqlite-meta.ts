@@ -37,7 +37,7 @@ export function damagedMeta(database: SqliteDatabase, hasher: Hasher): string[] 
 }
 
 /** The sums of all values, added without carry: whoever changes one takes the old away and adds the new. */
-export function sumOfMeta(database: SqliteDatabase): Uint8Array {
+function sumOfMeta(database: SqliteDatabase): Uint8Array {
   let all: Uint8Array = new Uint8Array(SUM_BYTES);
   for (const row of database.prepare("SELECT sum FROM meta").all()) {
     all = combine(all, row["sum"] as Uint8Array);
@@ -72,23 +72,27 @@ export class SqliteMeta {
   readonly #statements: Statements;
   readonly #hasher: Hasher;
   #committedSum: Uint8Array;
-  /** Of all values, with those of the open transaction. */
-  sum: Uint8Array;
+  #sum: Uint8Array;
 
   /** @param sum storedSumOfMeta: what was missing at the open is still missing at the next. */
   constructor(statements: Statements, hasher: Hasher, sum: Uint8Array) {
     this.#statements = statements;
     this.#hasher = hasher;
     this.#committedSum = sum;
-    this.sum = sum;
+    this.#sum = sum;
+  }
+
+  /** Of all values, with those of the open transaction. */
+  get sum(): Uint8Array {
+    return this.#sum;
   }
 
   committed(): void {
-    this.#committedSum = this.sum;
+    this.#committedSum = this.#sum;
   }
 
   rolledBack(): void {
-    this.sum = this.#committedSum;
+    this.#sum = this.#committedSum;
   }
 
   /** @throws SqliteError "corrupt" for a value that is not what was written. */
@@ -103,13 +107,13 @@ export class SqliteMeta {
     const old = this.#sumOf(name);
     const sum = metaSum(this.#hasher, name, value);
     this.#statements.setMeta.run(name, sum, value);
-    this.sum = combine(combine(this.sum, old), sum);
+    this.#sum = combine(combine(this.#sum, old), sum);
   }
 
   delete(name: string): void {
     const old = this.#sumOf(name);
     this.#statements.deleteMeta.run(name);
-    this.sum = combine(this.sum, old);
+    this.#sum = combine(this.#sum, old);
   }
 
   names(prefix: string): string[] {

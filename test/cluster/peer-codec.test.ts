@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { decode, encode } from "@msgpack/msgpack";
 import fc from "fast-check";
-import { checkStructure } from "../../src/cluster/msgpack-structure.ts";
+import { MsgpackReader } from "../../src/cluster/msgpack-reader.ts";
 import { MsgpackWriter } from "../../src/cluster/msgpack-writer.ts";
 import type { WireFields, WireValue } from "../../src/cluster/peer-channel.ts";
 import {
@@ -234,8 +234,12 @@ describe("what is read strictly", () => {
   test("counts all values together: arrays side by side cannot exceed the budget", () => {
     const many = new Uint8Array(70_003).fill(0xc0);
     many.set([0xdd, 0, 1, 0x11, 0x6e], 0);
-    expect(() => checkStructure(many.subarray(0, 5 + 69_998), 69_999, 16)).not.toThrow();
-    expect(() => checkStructure(many.subarray(0, 5 + 69_998), 69_998, 16)).toThrow(FormatError);
+    const read = (elementsMax: number) => () =>
+      new MsgpackReader(many.subarray(0, 5 + 69_998), {
+        ...{ elementsMax, depthMax: 16, textBytesMax: 100 },
+      }).value(0);
+    expect(read(69_999)).not.toThrow();
+    expect(read(69_998)).toThrow(FormatError);
   });
 
   test("refuses what is nested too deep", () => {

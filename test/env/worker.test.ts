@@ -56,6 +56,20 @@ describe("a worker", () => {
     expect(logged).toEqual([{ level: "error", event: "worker-step-failed" }]);
   });
 
+  test("that fails in the same words again and again says so once a day, and other words at once", async () => {
+    let words = "page 7 is broken";
+    const { clock, beganMs, logged } = start(() => {
+      throw new Error(words);
+    });
+    await clock.run(60_000);
+    expect([beganMs.length, logged.length]).toEqual([60, 1]);
+    words = "page 8 is broken";
+    await clock.run(120_000);
+    expect(logged.length).toBe(2);
+    await clock.run(24 * 3_600_000 + 120_000);
+    expect(logged.length).toBe(3);
+  });
+
   test("begins no step after stop", async () => {
     const { clock, beganMs, running } = start(() => 10);
     await clock.run(20);

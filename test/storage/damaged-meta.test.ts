@@ -266,6 +266,13 @@ describe("where some rows are on no other node", () => {
     ["the layout", () => flip(Buffer.from(DOCUMENT.subarray(0, 2000)))],
     ["the name of the layout", () => flip(Buffer.from("layout/document"))],
     ["a value that is gone", () => byHand("DELETE FROM meta WHERE name = 'epoch-lease'")],
+    [
+      "a damaged value and one that is gone",
+      () => {
+        byHand("DELETE FROM meta WHERE name = 'epoch-lease'");
+        flip(Buffer.of(7, 1, 201, 33, 7));
+      },
+    ],
     ["the whole file", () => writeFileSync(file("gyre.db"), Buffer.alloc(65_536, "damage"))],
     ["an empty file", () => writeFileSync(file("gyre.db"), "")],
   ] as const) {
