@@ -8,13 +8,11 @@
 import { covers } from "../../src/core/context.ts";
 import { decodeHead } from "../../src/core/record-codec.ts";
 import type { Context, Dot } from "../../src/core/version.ts";
+import { HINT_SHELF } from "./holdings.ts";
 import type { KeyState } from "./key-state.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SimNode } from "./sim-node.ts";
 import { majority } from "./terms.ts";
-
-/** Rows kept for somebody else: as good a copy as any. What a restored backup brought is none until it was judged. */
-const HINT_SHELF = /^hint\//;
 
 export class FaultAtlas {
   readonly #ledger: Ledger;
@@ -25,7 +23,7 @@ export class FaultAtlas {
   constructor(ledger: Ledger, nodes: readonly SimNode[]) {
     this.#ledger = ledger;
     this.#nodes = nodes;
-    ledger.onCommitted = (node, key, context) => this.#repaired(node, key, context);
+    ledger.onCommitted.push((node, key, context) => this.#repaired(node, key, context));
   }
 
   /** Another home lacks what this copy has: its loss leaves as few good copies as the promises allow. */

@@ -3,6 +3,7 @@ import { utf8Encode } from "../../src/core/bytes.ts";
 import { DotBook, type Mint } from "./checkers/dot-reuse.ts";
 import type { Report } from "./checkers/report.ts";
 import type { Op } from "./history.ts";
+import type { Holding } from "./holdings.ts";
 
 /** The number of the namespace `default`. */
 const DEFAULT_NAMESPACE = 1;
@@ -23,6 +24,8 @@ export interface KeyState {
   /** Home replicas, by node number: they never change in this floor of the simulator. */
   homes: readonly number[];
   readonly dots: DotBook;
+  /** Every committed row and hint of it, oldest first. */
+  readonly holdings: Holding[];
   /** Acknowledged writes, and those that a majority of the homes had stored, in the order of their answers. */
   readonly acked: Op[];
   readonly strong: Op[];
@@ -45,6 +48,7 @@ export function newKeyState(
     isReaped: false,
     homes: [],
     dots: new DotBook(name, report),
+    holdings: [],
     acked: [],
     strong: [],
     mintsOf: new Map(),

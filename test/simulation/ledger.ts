@@ -9,17 +9,23 @@ import type { AsideRow, DiskRow } from "../../src/env/disk.ts";
 import type { Mint } from "./checkers/dot-reuse.ts";
 import type { Report } from "./checkers/report.ts";
 import { idOfValue, type Op } from "./history.ts";
+import { OWN_ROWS } from "./holdings.ts";
 import { type KeyState, newKeyState } from "./key-state.ts";
 import type { DiskObserver } from "./observed-disk.ts";
 
 interface Pending {
   readonly mints: { readonly key: KeyState; readonly mint: Mint }[];
-  readonly contexts: { readonly key: KeyState; readonly context: Context }[];
+  readonly contexts: {
+    readonly key: KeyState;
+    readonly context: Context;
+    readonly shelf: string;
+  }[];
   /** Rows that would be readable again after the commit. */
   readonly healed: string[];
 }
 
 interface Place {
+  readonly shelf: string;
   /** There was a row before. */
   readonly existed: boolean;
   /** What stood there is all that its coordinator held. */
@@ -32,7 +38,13 @@ export class Ledger {
   /** Rows that were made unreadable: `node/key`. */
   readonly rotten = new Set<string>();
   /** Told of each committed row. */
-  onCommitted: (node: number, key: KeyState, context: Context) => void = () => undefined;
+  readonly onCommitted: ((node: number, key: KeyState, context: Context, shelf: string) => void)[] =
+    [];
+  /** Told of each hint that a node deletes, and of each small value that it sets. */
+  onHintDropped: (node: number, row: AsideRow) => void = () => undefined;
+  onNoted: (node: number, name: string) => void = () => undefined;
+  /** How often the node has started. */
+  startOf: (node: number) => number = () => 0;
   readonly #report: Report;
   readonly #count: (state: string) => void;
   readonly #pending = new Map<number, Pending>();
@@ -81,6 +93,8 @@ export class Ledger {
       wrote: (row, old) => this.#wrote(node, row, old),
       wroteAside: (row, old) => this.#wroteAside(node, row, old),
       deleted: (row) => this.#deleted(node, row),
+      deletedAside: (row) => this.onHintDropped(node, row),
+      noted: (name) => this.onNoted(node, name),
       committed: () => this.#committed(node),
       rolledBack: () => this.rolledBack(node),
     };
@@ -151,7 +165,8 @@ export class Ledger {
       this.#pendingOf(node).healed.push(place);
       this.#count("unreadable row written anew");
     }
-    this.#look(node, key, row, before, { existed: old !== undefined, isWhole: before !== null });
+    const existed = old !== undefined;
+    this.#look(node, key, row, before, { shelf: OWN_ROWS, existed, isWhole: before !== null });
   }
 
   /** A stand-in stores a record for somebody else, or another row that is not to be mixed with its own. */
@@ -160,7 +175,7 @@ export class Ledger {
     if (key === undefined) return;
     const before = old === undefined ? null : decodeRecord(old.head, old.body);
     // What its coordinator held may stand on several shelves.
-    this.#look(node, key, row, before, { existed: false, isWhole: false });
+    this.#look(node, key, row, before, { shelf: row.shelf, existed: false, isWhole: false });
   }
 
   /** A row that was reaped, or discarded because nobody can read it. */
@@ -184,14 +199,15 @@ export class Ledger {
     const record = decodeRecord(row.head, row.body);
     const pending = this.#pendingOf(node);
     if (record.siblings.length > 1) this.#count("siblings");
-    pending.contexts.push({ key, context: record.context });
+    pending.contexts.push({ key, context: record.context, shelf: place.shelf });
     for (const sibling of record.siblings) {
       const id = this.opOf(sibling);
       if (id < 0) {
         this.#report("phantom", `node ${node} stores a sibling of ${key.name} that nobody wrote`);
         continue;
       }
-      const mint = key.dots.wrote(node, row, sibling, id);
+      const at = { node, start: this.startOf(node) };
+      const mint = key.dots.wrote(at, row, sibling, id, record.context);
       if (mint === null) continue;
       pending.mints.push({ key, mint });
       this.#minted(key, mint, record, before, place);
@@ -276,9 +292,9 @@ export class Ledger {
         `op ${mint.op} of ${key.name} was stored after it was refused`,
       );
     }
-    for (const { key, context } of pending.contexts) {
+    for (const { key, context, shelf } of pending.contexts) {
       key.dots.show(context);
-      this.onCommitted(node, key, context);
+      for (const tell of this.onCommitted) tell(node, key, context, shelf);
     }
   }
 

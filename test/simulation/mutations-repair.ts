@@ -49,7 +49,7 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
     file: "src/replication/peer-service.ts",
     find: "if (sequence === null) throw hintsFull();",
     replace:
-      "if (sequence === null) throw hintsFull();\n      if (sequence > 0) return encodeAck([]);",
+      "if (sequence === null) throw hintsFull();\n      if (sequence > 0) return encodeAck(this.#r.actors.generationsOf(route.homes));",
   },
   {
     name: "custody of a hint ends with the first owner that has it",

@@ -7,6 +7,9 @@ export interface DiskObserver {
   wrote(row: DiskRow, old: DiskRow | undefined): void;
   wroteAside(row: AsideRow, old: AsideRow | undefined): void;
   deleted(row: DiskRow): void;
+  deletedAside(row: AsideRow): void;
+  /** One of the small values was set. */
+  noted(name: string): void;
   committed(): void;
   rolledBack(): void;
 }
@@ -48,7 +51,11 @@ export function observedDisk(
       disk.putAside(row);
       observer.wroteAside(row, old);
     },
-    deleteAside: (shelf, namespace, key) => disk.deleteAside(shelf, namespace, key),
+    deleteAside: (shelf, namespace, key) => {
+      const old = disk.asides(namespace, key).find((one) => one.shelf === shelf);
+      disk.deleteAside(shelf, namespace, key);
+      if (old !== undefined) observer.deletedAside(old);
+    },
     asides: (namespace, key) => disk.asides(namespace, key),
     scanAside: (shelf, after, limit) => disk.scanAside(shelf, after, limit),
     asideUsage: () => disk.asideUsage(),
@@ -57,7 +64,10 @@ export function observedDisk(
     usage: () => disk.usage(),
     lastSequence: () => disk.lastSequence(),
     getMeta: (name) => disk.getMeta(name),
-    setMeta: (name, value) => disk.setMeta(name, value),
+    setMeta: (name, value) => {
+      disk.setMeta(name, value);
+      observer.noted(name);
+    },
     deleteMeta: (name) => disk.deleteMeta(name),
     metaNames: (prefix) => disk.metaNames(prefix),
     maintain: () => disk.maintain(),

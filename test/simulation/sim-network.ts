@@ -21,6 +21,8 @@ export interface NetworkParts {
   readonly processAt: (index: number) => SimProcess | undefined;
   readonly regionOf: (index: number) => number;
   readonly count: (event: string) => void;
+  /** An answer leaves this node. */
+  readonly onAnswer: (node: number, request: PeerRequest, response: PeerResponse) => void;
 }
 
 interface Call {
@@ -162,6 +164,7 @@ export class SimNetwork {
   #answer(call: Call, target: SimProcess, response: PeerResponse, id: number): void {
     const { clock, random, options, trace, count } = this.#parts;
     if (!target.alive || call.done || target !== call.takenBy) return;
+    this.#parts.onAnswer(target.index, call.request, response);
     target.sent();
     const lost =
       this.#isCut(call.to, call.from.index) || (this.#faulty && random.chance(options.loseAnswer));

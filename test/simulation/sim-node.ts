@@ -6,6 +6,13 @@ import type { DiskRow } from "../../src/env/disk.ts";
 import { type DiskImage, SimDisk } from "./sim-disk.ts";
 import type { SimProcess } from "./sim-process.ts";
 
+const ACTOR_BYTES = 16;
+
+/** Where a database keeps what it knows of a node's actor. */
+export function generationMeta(node: SimNode): string {
+  return `actor-of/${node.id}`;
+}
+
 export class SimNode {
   readonly index: number;
   readonly id: NodeId;
@@ -48,6 +55,14 @@ export class SimNode {
     if (document === undefined || this.disk.meta("layout/recovering") !== undefined) return true;
     if (through === undefined) return false;
     return (decode(through) as number) > decodeLayout(document).version;
+  }
+
+  /** Of which generation this node's database takes that one's to be (src/replication/actor-book.ts). */
+  generationOf(other: SimNode): number {
+    const entry = this.disk.meta(generationMeta(other));
+    if (entry === undefined) return 0;
+    const view = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
+    return view.getUint32(ACTOR_BYTES) * 2 ** 32 + view.getUint32(ACTOR_BYTES + 4);
   }
 
   /** By how much the machine's wall clock was set forwards, all in all: processes come and go under it. */

@@ -15,6 +15,7 @@ import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { Losses } from "./checkers/losses.ts";
 import type { Violation } from "./checkers/report.ts";
+import { Custodian } from "./custodian.ts";
 import { FaultAtlas } from "./fault-atlas.ts";
 import { Ledger } from "./ledger.ts";
 import { observedDisk } from "./observed-disk.ts";
@@ -42,6 +43,7 @@ export class World {
   readonly network: SimNetwork;
   readonly ledger: Ledger;
   readonly atlas: FaultAtlas;
+  readonly custodian: Custodian;
   readonly losses: Losses;
   readonly violations: Violation[] = [];
   /** Faults injected and states reached, by name. */
@@ -66,6 +68,7 @@ export class World {
       );
     }
     this.atlas = new FaultAtlas(this.ledger, this.nodes);
+    this.custodian = new Custodian(this.ledger, this.nodes, report);
     this.losses = new Losses({
       ledger: this.ledger,
       nodes: this.nodes,
@@ -87,6 +90,7 @@ export class World {
       },
       regionOf: (index) => this.nodes[index]?.region ?? 0,
       count,
+      onAnswer: (index, request, response) => this.custodian.leaves(index, request, response),
     });
   }
 

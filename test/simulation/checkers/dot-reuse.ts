@@ -14,6 +14,10 @@ export interface Mint {
   /** The write that brought it, an index into the history. */
   readonly op: number;
   readonly node: number;
+  /** Of its node. */
+  readonly start: number;
+  /** Of the record that it was minted with. */
+  readonly context: Context;
   /** All fields of the sibling but its dot and its value's bytes. */
   readonly identity: string;
   durable: boolean;
@@ -34,6 +38,12 @@ function identityOf(sibling: Sibling): string {
   return `${stamp} ${deleted} ${valueHash.hi}.${valueHash.lo} ${contentType} ${metadata} ${expiresAtMs} ${sibling.writeQuorum} ${sibling.sloppy}`;
 }
 
+/** A node, and how often it has started. */
+interface Minter {
+  readonly node: number;
+  readonly start: number;
+}
+
 /** The dots of one key. */
 export class DotBook {
   readonly #key: string;
@@ -41,6 +51,8 @@ export class DotBook {
   readonly #mints = new Map<string, Mint>();
   /** The highest counter that a committed context shows, by actor and epoch. */
   readonly #shown = new Map<string, number>();
+  /** By actor and epoch, the start of its node that first committed a dot of it. */
+  readonly #startOf = new Map<string, number>();
   /** The highest counter that a committed dot has. */
   readonly #minted = new Map<string, number>();
 
@@ -58,10 +70,11 @@ export class DotBook {
     return this.#mints.get(dotTextOf(dot));
   }
 
-  /** A node writes a row with this sibling. Returns the mint if it is a new one. */
-  wrote(node: number, row: DiskRow, sibling: Sibling, op: number): Mint | null {
+  /** A node writes a row with this sibling and this context. Returns the mint if it is a new one. */
+  wrote(at: Minter, row: DiskRow, sibling: Sibling, op: number, context: Context): Mint | null {
+    const { node } = at;
     const known = this.of(sibling.dot);
-    if (known === undefined) return this.#mint(node, row, sibling, op);
+    if (known === undefined) return this.#mint(at, row, sibling, op, context);
     if (known.identity !== identityOf(sibling)) {
       this.#report(
         "dot-reuse",
@@ -75,6 +88,7 @@ export class DotBook {
   committed(mint: Mint): void {
     mint.durable = true;
     const column = columnOf(mint.dot);
+    this.#judgeStart(mint, column);
     this.#minted.set(column, Math.max(this.#minted.get(column) ?? 0, mint.dot.counter));
   }
 
@@ -105,7 +119,8 @@ export class DotBook {
     return [...this.#mints.values()].filter((mint) => covers(context, mint.dot));
   }
 
-  #mint(node: number, row: DiskRow, sibling: Sibling, op: number): Mint {
+  #mint(at: Minter, row: DiskRow, sibling: Sibling, op: number, context: Context): Mint {
+    const { node, start } = at;
     const { dot } = sibling;
     const { minted } = row;
     const mine =
@@ -118,6 +133,8 @@ export class DotBook {
       dotText: dotTextOf(dot),
       op,
       node,
+      start,
+      context,
       identity: identityOf(sibling),
       durable: false,
       past: new Set(),
@@ -131,6 +148,20 @@ export class DotBook {
       );
     }
     return mint;
+  }
+
+  /**
+   * A machine that was set back has always started since, and nothing else need show it (decision 18): so no start goes on with
+   * an epoch of another one.
+   */
+  #judgeStart({ start, node, dotText, op }: Mint, column: string): void {
+    const first = this.#startOf.get(column) ?? start;
+    this.#startOf.set(column, first);
+    if (first === start) return;
+    this.#report(
+      "dot-reuse",
+      `start ${start} of node ${node} minted ${this.#key} ${dotText} for op ${op}, in an epoch of its start ${first}`,
+    );
   }
 
   #left(mint: Mint, at: number): void {

@@ -3,11 +3,14 @@
 import { Keyring } from "../../../src/cluster/keyring.ts";
 import { parseNamespaceId } from "../../../src/core/ids.ts";
 import { type Key, makeKey } from "../../../src/core/key.ts";
+import { demandOf } from "../../../src/core/session.ts";
 import type { Context } from "../../../src/core/version.ts";
 import type { Env } from "../../../src/env/env.ts";
 import { Tokens } from "../../../src/http/tokens.ts";
 import { Calls } from "../calls.ts";
+import { judgeToken } from "../checkers/sessions.ts";
 import type { KeyAnswer } from "../client-call.ts";
+import type { Op } from "../history.ts";
 import type { KeyState } from "../key-state.ts";
 import type { SeededRandom } from "../seeded-random.ts";
 import { simCrypto } from "../sim-crypto.ts";
@@ -70,12 +73,20 @@ export class Desk {
   goOn(
     client: Client,
     session: Session | null,
+    op: Op,
     key: KeyState,
     answer: KeyAnswer,
     shown: Iterable<number>,
   ): void {
     if (session === null || answer.session === null) return;
     client.session = sessionAfter(session, answer.session, key.name, shown);
+    const { ledger } = this.world;
+    const token = this.#tokens.readSession(answer.session);
+    for (const [name, seen] of client.session.seen) {
+      const of = ledger.key(name);
+      const { minimum } = demandOf(token, this.#coreKey(of).hash);
+      judgeToken(ledger, this.report, op, of, seen, minimum?.dots ?? []);
+    }
   }
 
   checkDurable(key: KeyState, answer: KeyAnswer, who: string): void {
@@ -83,12 +94,16 @@ export class Desk {
   }
 
   readToken(key: KeyState, token: string): Context {
+    return this.#tokens.readContext(this.#coreKey(key), token).entries;
+  }
+
+  #coreKey(key: KeyState): Key {
     let coreKey = this.#coreKeys.get(key.name);
     if (coreKey === undefined) {
       coreKey = makeKey(this.world.hasher, parseNamespaceId(key.namespace), key.name);
       this.#coreKeys.set(key.name, coreKey);
     }
-    return this.#tokens.readContext(coreKey, token).entries;
+    return coreKey;
   }
 
   readonly report = (checker: string, text: string): void => this.world.violate(checker, text);

@@ -61,7 +61,7 @@ export function readDone(
   if (session !== null) {
     desk.world.count("read of a session");
     judgeSession(ledger, desk.report, op, key, session.seen.get(key.name) ?? [], answer);
-    desk.goOn(client, session, key, answer, answer.values);
+    desk.goOn(client, session, op, key, answer, answer.values);
   }
   const seen = answer.context === null ? new Set<number>() : ledger.seenBy(key, answer.context);
   if (client !== NOBODY) desk.remember(client, key, answer, seen, answer.values);

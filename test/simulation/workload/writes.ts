@@ -148,6 +148,7 @@ function acknowledged(
     desk.report("lost-writes", `op ${op.id} of ${key.name} was acknowledged, but nobody stored it`);
   }
   judgeAcks(desk.report, op, answer);
+  desk.world.custodian.acknowledged(op, key, answer);
   if (op.condition === "create") judgeCreation(desk.world, op, key);
   if (op.condition === "match") judgeMatch(desk.world, op, key);
   key.acked.push(op);
@@ -155,7 +156,7 @@ function acknowledged(
   if (answer.fallbacks > 0) desk.world.count("write acknowledged by stand-ins");
   if (answer.acks === 0) desk.world.count("write acknowledged by stand-ins alone");
   if (!key.homes.includes(op.node)) desk.world.count("forwarded");
-  desk.goOn(client, session, key, answer, [op.id]);
+  desk.goOn(client, session, op, key, answer, [op.id]);
   if (answer.context === null) return;
   judgeWriteContext(desk.report, op, key, answer.context);
   desk.remember(client, key, answer, new Set([op.id, ...(op.past ?? [])]), [op.id]);

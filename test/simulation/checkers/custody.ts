@@ -1,0 +1,122 @@
+/**
+ * What an ack says is so: the row is durable where the ack comes from before the ack leaves, an answer counts no more acks
+ * than there are such nodes, none of them by a database that another one's ack shows to be gone, and a hint is given up only
+ * once as many homes as its write's W have what it holds (design 2 and 7). A breach costs a write only if other disks are
+ * lost at just that time, which the atlas forbids: so it is judged at once, from what the disks have committed.
+ */
+import { MESSAGE_KINDS, type WireFields } from "../../../src/cluster/peer-channel.ts";
+import { decodeAnswer, decodeRequest } from "../../../src/cluster/peer-codec.ts";
+import { covers } from "../../../src/core/context.ts";
+import { decodeHead } from "../../../src/core/record-codec.ts";
+import type { Dot } from "../../../src/core/version.ts";
+import type { AsideRow } from "../../../src/env/disk.ts";
+import { decodeHintNote } from "../../../src/replication/hint-note.ts";
+import type { Op } from "../history.ts";
+import { type Holding, heldAt, holdsAll, isHintShelf } from "../holdings.ts";
+import type { KeyState } from "../key-state.ts";
+import type { Ledger } from "../ledger.ts";
+import type { Report } from "./report.ts";
+
+/** An answer leaves a node: each ack in it speaks of a row that is committed there. */
+export function judgeLeavingAcks(
+  ledger: Ledger,
+  report: Report,
+  node: number,
+  request: Uint8Array,
+  answer: Uint8Array,
+): void {
+  // What is in no open transaction was committed, or was never written: then nobody can have it, which the final state shows.
+  if (!ledger.hasUncommitted(node, "row")) return;
+  const { flat } = decodeRequest(request);
+  const answers = decodeAnswer(answer, flat.length / 3);
+  for (let at = 0; 3 * at < flat.length; at++) {
+    const [isRefusal, said] = answers.slice(2 * at);
+    const kind = flat[3 * at] as number;
+    if (isRefusal !== 0 || !isAck(kind, said as WireFields)) continue;
+    const fields = flat[3 * at + 2] as WireFields;
+    const key = ledger.keys.get(fields[2] as string);
+    if (key === undefined || key.namespace !== fields[1]) continue;
+    const shelf = kind === MESSAGE_KINDS.hint ? `hint/${fields[5] as string}` : "";
+    const held = heldAt(key, node, (other) => other === shelf);
+    const record = decodeHead(fields[3] as Uint8Array);
+    for (const { dot } of record.siblings) {
+      if (holdsAll(held, [dot])) continue;
+      const op = key.dots.of(dot)?.op;
+      report(
+        "acks",
+        `node ${node} acknowledged op ${op} of ${key.name} before it had committed it`,
+      );
+    }
+  }
+}
+
+function isAck(kind: number, said: WireFields): boolean {
+  if (kind === MESSAGE_KINDS.held) return said[0] !== null;
+  return kind === MESSAGE_KINDS.write || kind === MESSAGE_KINDS.hint;
+}
+
+/** A write is acknowledged to its client. `holdsNow`: the home's disk has this dot at this moment. */
+export function judgeCountedAcks(
+  report: Report,
+  op: Op,
+  key: KeyState,
+  answer: { readonly acks: number; readonly fallbacks: number },
+  holdsNow: (home: number, dot: Dot) => boolean,
+): void {
+  const dots = (key.mintsOf.get(op.id) ?? []).map((mint) => mint.dot);
+  const homes = Math.max(0, ...dots.map((dot) => ackersOf(key, dot, holdsNow)));
+  const others = new Set(
+    key.holdings
+      .filter(
+        ({ shelf, context }) => isHintShelf(shelf) && dots.some((dot) => covers(context, dot)),
+      )
+      .map(({ node }) => node),
+  );
+  if (answer.acks <= homes && answer.fallbacks <= others.size) return;
+  report(
+    "acks",
+    `op ${op.id} of ${key.name} was acknowledged by ${answer.acks} homes and ${answer.fallbacks} stand-ins: ${homes} and ${others.size} can have done so`,
+  );
+}
+
+/** The most homes whose acks can be counted together: each has committed the dot, and none names a newer database of another. */
+function ackersOf(key: KeyState, dot: Dot, holdsNow: (home: number, dot: Dot) => boolean): number {
+  const ackers = key.homes.flatMap((home, at) => {
+    const held = heldAt(key, home).filter(({ context }) => covers(context, dot));
+    const [first] = held;
+    if (first === undefined) return [];
+    return [{ at, known: first.generations, own: generationOf(held, at, holdsNow(home, dot)) }];
+  });
+  let most = 0;
+  for (let subset = 1; subset < 2 ** ackers.length; subset++) {
+    const chosen = ackers.filter((_, at) => ((subset >> at) & 1) === 1);
+    const newest = (at: number): number => Math.max(...chosen.map(({ known }) => known[at] ?? 0));
+    if (chosen.every(({ at, own }) => own >= newest(at))) most = Math.max(most, chosen.length);
+  }
+  return most;
+}
+
+/** The newest generation in which the home is known to have had it. */
+function generationOf(held: readonly Holding[], at: number, holdsNow: boolean): number {
+  if (holdsNow) return Number.POSITIVE_INFINITY;
+  return Math.max(...held.map(({ generations }) => generations[at] ?? 0));
+}
+
+/** A stand-in deletes what it kept for somebody. */
+export function judgeDroppedHint(
+  ledger: Ledger,
+  report: Report,
+  node: number,
+  row: AsideRow,
+): void {
+  const key = ledger.keyOf(row);
+  if (key === undefined || !isHintShelf(row.shelf)) return;
+  const dots = decodeHead(row.head).siblings.map(({ dot }) => dot);
+  const needed = Math.min(decodeHintNote(row.note).needed, key.homes.length);
+  const having = key.homes.filter((home) => holdsAll(heldAt(key, home), dots));
+  if (having.length >= needed) return;
+  report(
+    "custody",
+    `node ${node} gave up its copy of ${key.name} for ${row.shelf}: ${having.length} homes have had it, its write asked for ${needed}`,
+  );
+}
