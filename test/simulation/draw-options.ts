@@ -48,7 +48,7 @@ export function drawOptions(seed: number): SimOptions {
     namespace: random.chance(0.2) ? drawNamespace(random, nodes, regions) : null,
     network: drawNetwork(random, regions),
     faults: drawFaults(random, safetyMs),
-    workload: drawWorkload(random),
+    workload: { ...drawWorkload(random), races: drawRaces(seed) },
   };
 }
 
@@ -134,6 +134,13 @@ export function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions
   return { ...drawn, ...deaths, powerCutMs: 0, rollBackMs: often(1, 1, 3) };
 }
 
+/** By a stream of its own. */
+export function drawRaces(seed: number): number {
+  const random = new SeededRandom(Math.imul(seed + 1, 0x165667b1));
+  random.next();
+  return random.chance(0.3) ? random.integer(4, 12) : 0;
+}
+
 export function drawWorkload(random: SeededRandom): WorkloadOptions {
   const weight = (usual: number): number => (random.chance(0.85) ? usual : 0);
   return {
@@ -143,6 +150,7 @@ export function drawWorkload(random: SeededRandom): WorkloadOptions {
     clients: random.integer(3, 10),
     sessions: random.chance(0.4),
     mix: [weight(18), 26, weight(10), 32, weight(5), weight(4), weight(5), weight(4)],
+    races: 0,
     largeValues: random.pick([0, 0.05, 0.3]),
     expiring: random.pick([0, 0, 0.1]),
   };

@@ -2,7 +2,7 @@
  * Small worlds for many seeds in little time: three or four nodes, a few seconds, and the faults that strike most of what is
  * built: messages lost, delayed, reordered and duplicated, partitions, crashes, rows that rot and databases that are lost.
  */
-import { drawFaults, drawNetwork, drawWorkload } from "./draw-options.ts";
+import { drawFaults, drawNetwork, drawRaces, drawWorkload } from "./draw-options.ts";
 import type { FaultOptions, SimOptions } from "./options.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
@@ -50,6 +50,7 @@ export function drawSmoke(seed: number): SimOptions {
     faults: { ...drawFaults(random, safetyMs), ...LEFT_OUT },
     workload: {
       ...drawWorkload(random),
+      races: drawRaces(seed),
       operations: random.integer(40, 60),
       keys: random.integer(1, 3),
       clients: random.integer(3, 5),

@@ -59,6 +59,8 @@ export interface WorkloadOptions {
   readonly sessions: boolean;
   /** Weights: blind put, put with context, delete, get, list, batch, conditional put, put that is repeated. */
   readonly mix: readonly number[];
+  /** How often clients who have seen the same put under the same condition. */
+  readonly races: number;
   readonly largeValues: number;
   readonly expiring: number;
 }

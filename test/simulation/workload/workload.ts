@@ -6,6 +6,7 @@ import type { World } from "../world.ts";
 import { batch } from "./batches.ts";
 import type { Client } from "./client.ts";
 import { Desk } from "./desk.ts";
+import { scheduleRaces } from "./races.ts";
 import { list, type ReadCall, read } from "./reads.ts";
 import { type WriteCall, write, writeConditionally } from "./writes.ts";
 
@@ -54,6 +55,7 @@ export class Workload {
   schedule(durationMs: number): void {
     const { random } = this.#desk;
     const { options, clock } = this.#world;
+    scheduleRaces(this.#desk, durationMs);
     const waves = options.reaping === null ? 1 : WAVES;
     const periodMs = durationMs / waves;
     const waveMs = waves === 1 ? periodMs : periodMs * WAVE_SHARE;
