@@ -5,6 +5,7 @@
 import type { NodeId } from "../core/ids.ts";
 import type { LayoutDocument, LayoutMember } from "../core/layout.ts";
 import { withMembers } from "../core/layout-rules.ts";
+import { own } from "../core/own.ts";
 import type { Env } from "../env/env.ts";
 import { type Acceptor, refusal, staleLayout } from "./acceptor.ts";
 import {
@@ -216,7 +217,7 @@ export function layoutMember(entry: MemberEntry): LayoutMember {
 /** Whether any unit has other owners in `next`. */
 function unitsMove(current: LayoutDocument, next: LayoutDocument): boolean {
   for (const [policy, before] of Object.entries(current.assignments)) {
-    const after = next.assignments[policy];
+    const after = own(next.assignments, policy);
     if (after === undefined) return true;
     for (let partition = 0; partition < before.length; partition++) {
       if (before[partition]?.join() !== after[partition]?.join()) return true;

@@ -13,6 +13,7 @@ import {
   PARTITIONS_MIN,
   POLICIES_MAX,
 } from "./limits.ts";
+import { own } from "./own.ts";
 import { Board } from "./placement-board.ts";
 import {
   canonicalPolicyText,
@@ -154,7 +155,7 @@ function checkAssignments(document: LayoutDocument): string | null {
     return "There is one assignment for each policy";
   }
   for (const name of names) {
-    const assignment = document.assignments[name];
+    const assignment = own(document.assignments, name);
     if (assignment === undefined) return `Policy ${name} has no assignment`;
     const fault = checkAssignment(document, name, assignment);
     if (fault !== null) return fault;
@@ -168,7 +169,7 @@ function checkAssignment(
   name: string,
   assignment: Assignment,
 ): string | null {
-  const policy = document.policies[name];
+  const policy = own(document.policies, name);
   if (policy === undefined) return `There is no policy ${name}`;
   if (assignment.length !== document.partitions) {
     return `The assignment of ${name} has ${assignment.length} partitions, not ${document.partitions}`;

@@ -14,6 +14,7 @@ import type {
 } from "./layout.ts";
 import { checkWeight } from "./layout-checks.ts";
 import { MEMBERS_MAX, NAMESPACES_MAX, POLICIES_MAX } from "./limits.ts";
+import { own } from "./own.ts";
 import { assign } from "./placement.ts";
 import {
   canonicalPolicyText,
@@ -123,7 +124,7 @@ function replaceMembers(
   const { partitions, policies } = current;
   const assignments: Record<string, Assignment> = {};
   for (const [name, policy] of Object.entries(policies)) {
-    const previous = current.assignments[name] ?? null;
+    const previous = own(current.assignments, name) ?? null;
     assignments[name] = assign({ previous, members, policy, partitions });
   }
   return {
@@ -210,10 +211,8 @@ type Named =
   | { readonly reason: string };
 
 function findNamed(current: LayoutDocument, name: string): Named {
-  if (Object.hasOwn(current.policies, name)) {
-    const policy = current.policies[name];
-    if (policy !== undefined) return { name, policy };
-  }
+  const policy = own(current.policies, name);
+  if (policy !== undefined) return { name, policy };
   const known = Object.keys(current.policies).sort().join(" ");
   return { reason: `There is no placement policy of that name; there are: ${known}` };
 }

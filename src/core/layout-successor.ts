@@ -1,6 +1,7 @@
 /** Which layout document may follow which: so that no id comes back, no unit moves unseen, and nothing fixed changes. */
 import type { LayoutDocument, LayoutMember, NamespaceEntry } from "./layout.ts";
 import { validateLayout } from "./layout-checks.ts";
+import { own } from "./own.ts";
 import { isSamePolicy } from "./placement-policy.ts";
 
 /**
@@ -54,8 +55,8 @@ function isSameNamespace(a: NamespaceEntry, b: NamespaceEntry): boolean {
 }
 
 function hasSamePolicy(a: LayoutDocument, b: LayoutDocument, name: string): boolean {
-  const mine = a.policies[name];
-  const other = b.policies[name];
+  const mine = own(a.policies, name);
+  const other = own(b.policies, name);
   return mine !== undefined && other !== undefined && isSamePolicy(mine, other);
 }
 
@@ -89,7 +90,7 @@ function checkNothingMoves(current: LayoutDocument, next: LayoutDocument): strin
   if (!isSameList(current.electors, next.electors, isSame))
     return "Electors change without members";
   for (const [name, assignment] of Object.entries(current.assignments)) {
-    const other = next.assignments[name];
+    const other = own(next.assignments, name);
     if (other === undefined) continue;
     if (!isSameList(assignment, other, (a, b) => isSameList(a, b, isSame))) {
       return `Units of policy ${name} move without a change of members`;

@@ -4,6 +4,7 @@
  * level, so no region gets a second copy before every region that can has its first, and the same for zones inside a region.
  */
 import type { LayoutMember, PlacementPolicy } from "./layout.ts";
+import { own } from "./own.ts";
 import { storageMembers } from "./ring.ts";
 
 interface ShapeGroup {
@@ -64,7 +65,7 @@ interface Place {
 function placesOf(members: readonly LayoutMember[], policy: PlacementPolicy): Place[] {
   const places = new Map<string, Place>();
   for (const [node, member] of members.entries()) {
-    if ("regions" in policy && (policy.regions[member.region] ?? 0) === 0) continue;
+    if ("regions" in policy && (own(policy.regions, member.region) ?? 0) === 0) continue;
     let place = places.get(member.region);
     if (place === undefined) {
       place = { name: member.region, zones: new Map(), size: 0 };
@@ -86,7 +87,7 @@ function regionBounds(places: readonly Place[], policy: PlacementPolicy, copies:
       copies,
     );
   return places.map((place) => {
-    const wanted = Math.min(policy.regions[place.name] ?? 0, place.size);
+    const wanted = Math.min(own(policy.regions, place.name) ?? 0, place.size);
     return { low: wanted, high: wanted };
   });
 }
@@ -94,7 +95,8 @@ function regionBounds(places: readonly Place[], policy: PlacementPolicy, copies:
 function copiesOf(places: readonly Place[], policy: PlacementPolicy): number {
   let copies = 0;
   for (const place of places) {
-    copies += "n" in policy ? place.size : Math.min(policy.regions[place.name] ?? 0, place.size);
+    copies +=
+      "n" in policy ? place.size : Math.min(own(policy.regions, place.name) ?? 0, place.size);
   }
   return "n" in policy ? Math.min(copies, policy.n) : copies;
 }

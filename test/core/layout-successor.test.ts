@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseClusterId } from "../../src/core/ids.ts";
-import type { LayoutDocument, LayoutMember } from "../../src/core/layout.ts";
+import type { Assignment, LayoutDocument, LayoutMember } from "../../src/core/layout.ts";
 import { validateLayout } from "../../src/core/layout-checks.ts";
 import { withMembers, withNamespace, withoutNamespace } from "../../src/core/layout-rules.ts";
 import { legalSuccessor } from "../../src/core/layout-successor.ts";
@@ -70,6 +70,27 @@ describe("a successor is illegal", () => {
 
   test("not when nothing changes but the version", () => {
     expect(legalSuccessor(current, noOp, hash)).toBeNull();
+  });
+
+  // No maker gives it that name, but another node's document might.
+  test("not when a policy called constructor goes, or comes, with its assignment", () => {
+    const policies = { ...current.policies, constructor: { regions: { eu: 1 } } };
+    const assignments = {
+      ...current.assignments,
+      constructor: next(withNamespace(current, "x", { regions: { eu: 1 } }, hash)).assignments[
+        "eu=1"
+      ] as Assignment,
+    };
+    const named = { ...current, policies, assignments };
+    expect(validateLayout(named)).toBeNull();
+    expect(legalSuccessor(named, noOp, hash)).toBeNull();
+    expect(legalSuccessor(current, { ...noOp, policies, assignments }, hash)).toBeNull();
+    const moved = { ...left, version: noOp.version, parent: hash };
+    expect(legalSuccessor(named, moved, hash)).toBe(
+      "Members and namespaces change in one document",
+    );
+    const lacking = { ...noOp, policies, assignments: { ...current.assignments, other: [] } };
+    expect(legalSuccessor(current, lacking, hash)).toBe("Policy constructor has no assignment");
   });
 
   test("when it forgets who was removed before", () => {

@@ -55,6 +55,14 @@ const region = (m: LayoutMember) => m.region;
 const zone = (m: LayoutMember) => `${m.region}/${m.zone}`;
 
 describe("placement", () => {
+  test("puts nothing into a region that the policy does not name, even one called constructor", () => {
+    const members = cluster({ eu: 3, constructor: 3 });
+    const placed = place(members, { regions: { eu: 2 } });
+    expect(patterns(placed, members, region)).toEqual(["eu eu"]);
+    const there = place(members, { regions: { constructor: 2 } });
+    expect(patterns(there, members, region)).toEqual(["constructor constructor"]);
+  });
+
   test("prefers a second region before a second node of the first", () => {
     const members = cluster({ eu: 5, us: 1 });
     expect(patterns(place(members, { n: 2 }), members, region)).toEqual(["eu us"]);
