@@ -30,6 +30,8 @@ export interface NodeConfig {
   readonly graceMs?: number;
   /** D, the same on all nodes of a cluster: MESSAGE_LIFE_MS, but for worlds where a day must pass in a minute. */
   readonly messageLifeMs?: number;
+  /** Contexts with more entries are compacted: CONTEXT_ENTRIES_COMPACT, but for worlds too short to fill one. */
+  readonly contextEntriesMax?: number;
   /** Bytes of the disk that holds the data directory, 0 or absent when it does not say: hints may take a part of them. */
   readonly diskBytes?: number;
   /** How long hints wait for their targets: HINT_AGE_MAX_MS, but for worlds that do not last so long. */

@@ -129,7 +129,8 @@ export function createNode(options: NodeOptions): GyreNode {
   const mayBeCopy = () => copyCheck?.isPending === true;
   const replication = replicationOf({ ...options, env: wakeful }, parts, mayBeCopy);
   copyCheck = new CopyCheck(replication, () => cluster.beginRecovery());
-  const reaping = createReaping(replication, env.clock, config.graceMs ?? GRACE_DEFAULT_MS);
+  const graceMs = config.graceMs ?? GRACE_DEFAULT_MS;
+  const reaping = createReaping(replication, env.clock, graceMs, config.contextEntriesMax);
   const coordinator = new Coordinator(replication);
   const service = new PeerService(replication, coordinator, () => {
     const layout = cluster.layout();

@@ -9,7 +9,7 @@ import type { CausalRecord } from "./version.ts";
 
 /**
  * The record without entries that no sibling was minted under and whose actor is not in use, or has a higher epoch here; the
- * record itself when its context is short, or nothing can go.
+ * record itself when its context has no more than `entriesMax` entries, or nothing can go.
  *
  * An entry only tells that siblings up to its counter are known. By the proof none of them that is not here is anywhere:
  * every owner has the identical row, nobody keeps any other aside, nothing is on its way. What is minted later under an
@@ -17,8 +17,12 @@ import type { CausalRecord } from "./version.ts";
  * counter remembers it in its row (core/mint.ts), and goes on with it only while no context shows a higher epoch of its own:
  * the highest stays, so whatever ended an epoch goes on to be seen.
  */
-export function compacted(record: CausalRecord, inUse: ReadonlySet<ActorId>): CausalRecord {
-  if (record.context.length <= CONTEXT_ENTRIES_COMPACT) return record;
+export function compacted(
+  record: CausalRecord,
+  inUse: ReadonlySet<ActorId>,
+  entriesMax = CONTEXT_ENTRIES_COMPACT,
+): CausalRecord {
+  if (record.context.length <= entriesMax) return record;
   const highest = new Map<ActorId, number>();
   for (const { actor, epoch } of record.context) {
     if (inUse.has(actor)) highest.set(actor, Math.max(epoch, highest.get(actor) ?? 0));

@@ -10,6 +10,8 @@ import { routeOf } from "./route.ts";
 
 export interface Reaping extends Judge {
   readonly horizons: Horizons;
+  /** Contexts with more entries are compacted. */
+  readonly contextEntriesMax: number;
 }
 
 /**
@@ -51,7 +53,7 @@ export function reapHere(
     const key = (items[at] as ReapItem).key;
     const stored = store.read(key);
     if (stored.state !== "record") continue;
-    const shorter = compacted(stored.record, actors);
+    const shorter = compacted(stored.record, actors, reaping.contextEntriesMax);
     if (shorter === stored.record) continue;
     // What was minted stays: entries of this node's own actor are in use, and never go.
     sequences.push(store.write(key, shorter, stored.minted));

@@ -167,13 +167,14 @@ export class Reaper implements Worker {
     row: PlacedRow,
     actors: ReadonlySet<ActorId> | null,
   ): ReapItem | null {
-    const { r, graceMs, quiet } = this.#reaping;
+    const { r, graceMs, quiet, contextEntriesMax } = this.#reaping;
     if (row.state !== "record" || !quiet.isQuietRow(row.sequence)) return null;
     const record = decodeHead(row.head);
     const nowMs = r.clock.nowForExpiryMs();
     const isDead = isReapable(record, nowMs, graceMs);
     if (!isDead) {
-      const canBeShorter = actors !== null && compacted(record, actors) !== record;
+      const canBeShorter =
+        actors !== null && compacted(record, actors, contextEntriesMax) !== record;
       if (!canBeShorter || !isSettled(record, nowMs, graceMs)) return null;
     }
     const key: Key = makeKey(

@@ -1,5 +1,6 @@
 /** The reaping side of a node: what it answers to other reapers, and its own. */
 import type { MessageHandlers } from "../cluster/peer-channel.ts";
+import { CONTEXT_ENTRIES_COMPACT } from "../core/limits.ts";
 import type { Clock } from "../env/clock.ts";
 import type { Worker } from "../env/worker.ts";
 import { QUARANTINE_SHELF, RESTORED_SHELF } from "../storage/shelves.ts";
@@ -30,10 +31,15 @@ export interface ReapingParts {
  * REQUIRES: nothing was written to the store yet since it was opened. `clock` tells what has lasted *at least* so long: it
  * must not count the time in which the machine slept, as that of `r` does.
  */
-export function createReaping(r: Replication, clock: Clock, graceMs: number): ReapingParts {
+export function createReaping(
+  r: Replication,
+  clock: Clock,
+  graceMs: number,
+  contextEntriesMax = CONTEXT_ENTRIES_COMPACT,
+): ReapingParts {
   const quiet = new QuietWatch(r.store, r.env.hasher, clock, r.lifeMs);
   const horizons = new Horizons(r.store.meta);
-  const reaping: Reaping = { r, quiet, graceMs, horizons };
+  const reaping: Reaping = { r, quiet, graceMs, horizons, contextEntriesMax };
   const handlers = { ...reapHandlers(reaping), ...restoredHandlers(r, horizons) };
   const reaper = new Reaper(reaping);
   const view = (): ReapingView => {

@@ -56,7 +56,7 @@ export function scrubWorker(options: ScrubOptions): Worker {
       return stepMs;
     }
     if (scan === null) {
-      if (trees.state !== "built" || !isDue(r, intervalMs)) return IDLE_MS;
+      if (trees.state !== "built" || !isDue(r, intervalMs)) return Math.min(IDLE_MS, intervalMs);
       begin();
       return stepMs;
     }

@@ -37,6 +37,7 @@ export const STATE_GROUPS: readonly StateGroup[] = [
       "crash soon after start": "crash soon after start",
       stall: "event loop stalled",
       "clock jump": "wall clock jumped",
+      absence: "somebody away at the end of a wave",
       "row made unreadable in its head": "rot in a row's head",
       "row made unreadable in its body": "rot in a row's values",
       "row made unreadable in its sum": "rot in a row's checksum",

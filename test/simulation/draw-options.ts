@@ -16,6 +16,8 @@ import { SeededRandom } from "./seeded-random.ts";
 /** Nobody can lose a message by accident this often and still form quorums; VOPR goes as far. */
 const LOSS_MAX = 0.15;
 const MINUTE_MS = 60_000;
+/** They last three times as long as the others. */
+const REAPING_SHARE = 0.2;
 
 export function drawOptions(seed: number): SimOptions {
   // Neighbouring seeds must not make similar worlds.
@@ -23,9 +25,9 @@ export function drawOptions(seed: number): SimOptions {
   random.next();
   const nodes = random.integer(3, 6);
   const regions = random.integer(1, 3);
-  const reaping = random.chance(0.15) ? drawReaping(random) : null;
+  const reaping = random.chance(REAPING_SHARE) ? drawReaping(random) : null;
   const safetyMs = reaping === null ? random.integer(5_000, 9_000) : random.integer(20_000, 28_000);
-  return {
+  const drawn: SimOptions = {
     seed,
     nodes,
     gateways: random.chance(0.15) ? 1 : 0,
@@ -50,12 +52,42 @@ export function drawOptions(seed: number): SimOptions {
     faults: drawFaults(random, safetyMs),
     workload: { ...drawWorkload(random), races: drawRaces(seed) },
   };
+  return reaping === null ? drawn : withMuchToForget(drawn);
 }
 
 /** No request may outlive a message, and an owner must have been quiet for four times a message's life. */
 function drawReaping(random: SeededRandom): ReapingOptions {
-  const messageLifeMs = random.integer(700, 1_200);
-  return { messageLifeMs, graceMs: messageLifeMs * random.integer(2, 5) };
+  const messageLifeMs = random.integer(700, 900);
+  return { messageLifeMs, graceMs: messageLifeMs * random.integer(2, 4), contextEntriesMax: 0 };
+}
+
+/**
+ * What makes forgetting dangerous, by chance of its own: values that expire, deletes on top of deletes, somebody who misses them,
+ * backups from before.
+ */
+function withMuchToForget(drawn: SimOptions): SimOptions {
+  const random = new SeededRandom(Math.imul(drawn.seed + 1, 0xc2b2ae35));
+  random.next();
+  const { reaping, workload, faults, safetyMs } = drawn;
+  if (reaping === null) return drawn;
+  const restoreMs = random.chance(0.3) ? safetyMs / random.between(2, 4) : faults.restoreMs;
+  return {
+    ...drawn,
+    // Where every node is an owner nobody keeps hints, which would tell that an owner has missed something.
+    copies: random.chance(0.5) ? drawn.nodes : drawn.copies,
+    antiEntropyIntervalMs: random.chance(0.5) ? 12_000 : drawn.antiEntropyIntervalMs,
+    reaping: { ...reaping, contextEntriesMax: random.pick([1, 2, 4]) },
+    workload: {
+      ...workload,
+      expiring: random.pick([0, 0.1, 0.4]),
+      deletedTwice: random.pick([0, 0.5]),
+    },
+    faults: {
+      ...faults,
+      restoreMs: faults.rollBackMs > 0 ? 0 : restoreMs,
+      absence: random.pick([0, 0.6, 1, 1]),
+    },
+  };
 }
 
 function drawCopies(random: SeededRandom, nodes: number): number {
@@ -126,6 +158,7 @@ export function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions
     powerCutMs: often(0.7, 1, 6),
     stallMs: often(0.3, 1, 4),
     clockJumpMs: often(0.2, 1, 3),
+    absence: 0,
     clockJumpByMs: random.pick([1_000, 4_000, MINUTE_MS, 10 * MINUTE_MS, 48 * 60 * MINUTE_MS]),
   };
   if (!random.chance(0.08)) return drawn;
@@ -153,5 +186,6 @@ export function drawWorkload(random: SeededRandom): WorkloadOptions {
     races: 0,
     largeValues: random.pick([0, 0.05, 0.3]),
     expiring: random.pick([0, 0, 0.1]),
+    deletedTwice: 0,
   };
 }

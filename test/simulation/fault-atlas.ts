@@ -84,13 +84,19 @@ export class FaultAtlas {
 
   #repaired(node: number, key: KeyState, context: Context): void {
     const place = `${node}/${key.name}`;
-    const dots = this.#damage.get(place);
+    const dots = this.#missing(place, key);
     if (dots?.every((dot) => covers(context, dot))) this.#damage.delete(place);
+  }
+
+  /** Undefined for nothing. What was reaped since is missed by nobody. */
+  #missing(place: string, key: KeyState): readonly Dot[] | undefined {
+    const dots = this.#damage.get(place)?.filter((dot) => !isForgotten(key, dot));
+    return dots?.length === 0 ? undefined : dots;
   }
 
   /** A stand-in's loss is made good when the homes no longer need it. */
   #isDamaged(node: number, key: KeyState): boolean {
-    const dots = this.#damage.get(`${node}/${key.name}`);
+    const dots = this.#missing(`${node}/${key.name}`, key);
     if (dots === undefined || key.homes.includes(node)) return dots !== undefined;
     const covering = key.homes.filter((home) => {
       const contexts = this.#contextsAt(home, key);
@@ -115,7 +121,8 @@ export class FaultAtlas {
     const underWay = [...key.dots.mints].filter(
       (mint) => mint.durable && this.#ledger.op(mint.op).status === "pending",
     );
-    return [...ackedDots(key), ...underWay.map((mint) => mint.dot)];
+    const dots = underWay.map((mint) => mint.dot).filter((dot) => !isForgotten(key, dot));
+    return [...ackedDots(key), ...dots];
   }
 
   #contextsAt(node: number, key: KeyState): Context[] {
@@ -133,5 +140,13 @@ export class FaultAtlas {
 }
 
 function ackedDots(key: KeyState): Dot[] {
-  return key.acked.flatMap((op) => (key.mintsOf.get(op.id) ?? []).map((mint) => mint.dot));
+  return key.acked
+    .flatMap((op) => (key.mintsOf.get(op.id) ?? []).map((mint) => mint.dot))
+    .filter((dot) => !isForgotten(key, dot));
+}
+
+function isForgotten(key: KeyState, dot: Dot): boolean {
+  if (key.forgotten.size === 0) return false;
+  const mint = key.dots.of(dot);
+  return mint !== undefined && key.forgotten.has(mint);
 }

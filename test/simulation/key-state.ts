@@ -19,6 +19,8 @@ export interface KeyState {
   readonly isStrict: boolean;
   /** Some node has deleted its row: a tombstone, or what had expired, was reaped there. */
   isReaped: boolean;
+  /** What rows that were reaped, and entries of contexts that were compacted, had told of: no context need cover it any more. */
+  readonly forgotten: Set<Mint>;
   /** A power cut took back what was not synced: strict reads promise nothing any more (durability=process). */
   isWeakened: boolean;
   /** Home replicas, by node number: they never change in this floor of the simulator. */
@@ -46,6 +48,7 @@ export function newKeyState(
     isStrict: space.isStrict,
     isWeakened: false,
     isReaped: false,
+    forgotten: new Set(),
     homes: [],
     dots: new DotBook(name, report),
     holdings: [],

@@ -147,6 +147,7 @@ export class Ledger {
 
   /** It was a tombstone or had a time to live, or was replaced by such a one: it may be gone without a trace. */
   mayBeReaped(key: KeyState, id: number): boolean {
+    if (key.mintsOf.get(id)?.some((mint) => key.forgotten.has(mint)) === true) return true;
     if (!key.isReaped) return false;
     const isMortal = (op: Op): boolean => op.kind === "delete" || op.expires;
     return (
@@ -274,7 +275,9 @@ export class Ledger {
     // Its coordinator read for it, or had a good copy of an unreadable row in its cache: what it replaces is all that its
     // context covers and that does not stand beside it.
     const past = new Set<number>();
-    for (const covered of key.dots.covered(record.context)) past.add(covered.op);
+    for (const covered of key.dots.covered(record.context)) {
+      for (const id of [covered.op, ...covered.past]) past.add(id);
+    }
     for (const sibling of record.siblings) past.delete(this.opOf(sibling));
     past.delete(mint.op);
     return past;

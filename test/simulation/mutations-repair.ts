@@ -150,8 +150,8 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
   {
     name: "a live value is reaped like a dead one",
     file: "src/core/reap.ts",
-    find: "if (sibling.expiresAtMs === 0) return Number.POSITIVE_INFINITY;",
-    replace: "if (sibling.expiresAtMs === 0) return writtenMs;",
+    find: "(sibling) => endedMs(sibling) + graceMs < nowMs && !isLive(sibling, nowMs),",
+    replace: "(sibling) => sibling.stamp / STAMPS_PER_MS + graceMs < nowMs,",
   },
   {
     name: "a batch says 204 whatever became of a put",

@@ -47,6 +47,8 @@ export interface FaultOptions {
   readonly clockJumpMs: number;
   /** How far a clock jumps, at most. */
   readonly clockJumpByMs: number;
+  /** Chance that somebody misses what a wave ends with, and much of the calm after it; in reaping worlds only. */
+  readonly absence: number;
 }
 
 export interface WorkloadOptions {
@@ -63,6 +65,8 @@ export interface WorkloadOptions {
   readonly races: number;
   readonly largeValues: number;
   readonly expiring: number;
+  /** Chance that a key which is deleted at the end of a wave is deleted once more. */
+  readonly deletedTwice: number;
 }
 
 /** A namespace beside `default`. */
@@ -77,6 +81,8 @@ export interface NamespaceOptions {
 export interface ReapingOptions {
   readonly graceMs: number;
   readonly messageLifeMs: number;
+  /** Contexts with more entries are compacted. */
+  readonly contextEntriesMax: number;
 }
 
 export interface SimOptions {

@@ -21,11 +21,18 @@ export interface NetworkParts {
   readonly processAt: (index: number) => SimProcess | undefined;
   readonly regionOf: (index: number) => number;
   readonly count: (event: string) => void;
+  /** A node is about to take a request that was sent so long ago; what is returned sees its answer. */
+  readonly onTake: (
+    node: number,
+    request: PeerRequest,
+    ageMs: number,
+  ) => (response: PeerResponse) => void;
   /** An answer leaves this node. */
   readonly onAnswer: (node: number, request: PeerRequest, response: PeerResponse) => void;
 }
 
 interface Call {
+  readonly sentMs: number;
   readonly from: SimProcess;
   readonly to: number;
   readonly request: PeerRequest;
@@ -99,6 +106,7 @@ export class SimNetwork {
           if (!from.alive) return;
           const to = Number(/node-(\d+):/.exec(request.url)?.[1] ?? "-1");
           this.#send({
+            sentMs: this.#parts.clock.monotonicMs(),
             from,
             to,
             request,
@@ -153,9 +161,14 @@ export class SimNetwork {
     call.takenBy ??= target;
     target.deliver(() => {
       const { path, auth, body } = call.request;
+      const ageMs = clock.monotonicMs() - call.sentMs;
+      const onResponse = this.#parts.onTake(target.index, call.request, ageMs);
       // A listener reads into memory of its own.
       target.peer({ path, auth, body: body.slice() }).then(
-        (response) => this.#answer(call, target, response, id),
+        (response) => {
+          onResponse(response);
+          this.#answer(call, target, response, id);
+        },
         (error: unknown) => trace.add(clock.monotonicMs(), `m${id} handler rejected ${error}`),
       );
     });

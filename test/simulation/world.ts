@@ -14,6 +14,7 @@ import { ACTOR_META, RESTORED_META } from "../../src/storage/meta-names.ts";
 import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { Losses } from "./checkers/losses.ts";
+import { ReapBook } from "./checkers/reaping.ts";
 import type { Violation } from "./checkers/report.ts";
 import { Custodian } from "./custodian.ts";
 import { FaultAtlas } from "./fault-atlas.ts";
@@ -49,6 +50,7 @@ export class World {
   /** Faults injected and states reached, by name. */
   readonly counts = new Map<string, number>();
   readonly hasher: Hasher;
+  readonly #reaps: ReapBook;
   readonly #chance: SeededRandom;
   readonly #turns: SeededRandom;
 
@@ -67,6 +69,13 @@ export class World {
         new SimNode(index, index % options.regions, role, options.durability === "process"),
       );
     }
+    this.#reaps = new ReapBook({
+      ledger: this.ledger,
+      nodes: this.nodes,
+      nowMs: () => this.nowMs,
+      lifeMs: options.reaping?.messageLifeMs ?? null,
+      report,
+    });
     this.atlas = new FaultAtlas(this.ledger, this.nodes);
     this.custodian = new Custodian(this.ledger, this.nodes, report);
     this.losses = new Losses({
@@ -90,6 +99,7 @@ export class World {
       },
       regionOf: (index) => this.nodes[index]?.region ?? 0,
       count,
+      onTake: (index, request, ageMs) => this.#reaps.take(index, request, ageMs),
       onAnswer: (index, request, response) => this.custodian.leaves(index, request, response),
     });
   }
@@ -139,7 +149,7 @@ export class World {
     node.process = process;
     this.trace.add(this.nowMs, `boot ${index} ${node.incarnation} ${forgotten}`);
     let commitsLeft = diesAtCommit;
-    const disk = observedDisk(node.disk.open(), this.ledger.observerFor(index), () => {
+    const disk = observedDisk(node.disk.open(), this.#reaps.observerFor(index), () => {
       if (commitsLeft === null || commitsLeft-- > 0) return;
       this.crash(index);
       throw new Error("simulated: killed while it started");

@@ -1,5 +1,5 @@
 /** What every kind of fault needs: the world, chance of its own, and the way to kill a node and to bring it back. */
-import type { SeededRandom } from "../seeded-random.ts";
+import { SeededRandom } from "../seeded-random.ts";
 import type { SimNode } from "../sim-node.ts";
 import { CRASH_POINTS } from "../sim-process.ts";
 import type { Workload } from "../workload/workload.ts";
@@ -8,6 +8,8 @@ import type { World } from "../world.ts";
 export class FaultKit {
   readonly world: World;
   readonly random: SeededRandom;
+  /** Another stream, for what must not change what the first one does. */
+  readonly other: SeededRandom;
   readonly workload: Workload;
   #over = false;
 
@@ -15,6 +17,7 @@ export class FaultKit {
     this.world = world;
     this.workload = workload;
     this.random = world.fork();
+    this.other = new SeededRandom(Math.imul(world.options.seed + 1, 0x27d4eb2f));
   }
 
   get over(): boolean {

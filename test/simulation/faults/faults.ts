@@ -1,6 +1,7 @@
 /** The safety phase's adversary: kills, cuts, damages and delays as the seed says and the atlas allows. */
 import type { Workload } from "../workload/workload.ts";
 import type { World } from "../world.ts";
+import { absences } from "./absence.ts";
 import { cutPower, fillDisk, forgetRow, loseDatabase } from "./disk-faults.ts";
 import { FaultKit } from "./fault-kit.ts";
 import { flap, partition, slowNode } from "./network-faults.ts";
@@ -36,6 +37,7 @@ export class Faults {
     kit.repeat(faults.diskFullMs, () => fillDisk(kit));
     kit.repeat(faults.stallMs, () => stall(kit));
     kit.repeat(faults.clockJumpMs, () => jumpClock(kit));
+    absences(kit);
   }
 
   /** No more faults, and the marks of those that were are taken away: all nodes run, the network is clean. */

@@ -3,7 +3,7 @@ import type { PartitionShape } from "../options.ts";
 import type { SimNode } from "../sim-node.ts";
 import type { FaultKit } from "./fault-kit.ts";
 
-type Cut = readonly [from: number, to: number];
+export type Cut = readonly [from: number, to: number];
 
 /** One side of the world loses sight of the other for a while, in both directions or in one. */
 export function partition(kit: FaultKit): void {
@@ -55,7 +55,7 @@ function sideOf(kit: FaultKit, shape: PartitionShape): SimNode[] {
 }
 
 /** Two nodes that cannot reach each other while everybody else can reach both: a partial partition. */
-function pairOf(kit: FaultKit, oneWay: boolean): Cut[] {
+export function pairOf(kit: FaultKit, oneWay: boolean): Cut[] {
   const { nodes } = kit.world;
   const a = kit.random.below(nodes.length);
   const b = (a + kit.random.integer(1, nodes.length - 1)) % nodes.length;
@@ -68,10 +68,15 @@ function pairOf(kit: FaultKit, oneWay: boolean): Cut[] {
 }
 
 function cutFor(kit: FaultKit, cuts: readonly Cut[]): void {
-  const { world, random } = kit;
+  const { random, world } = kit;
+  cutDuring(kit, cuts, random.between(0.2, 2) * world.options.faults.partitionForMs);
+}
+
+export function cutDuring(kit: FaultKit, cuts: readonly Cut[], forMs: number): void {
+  const { world } = kit;
   kit.trace(`partition ${cuts.map((cut) => cut.join(">")).join(" ")}`);
   for (const [from, to] of cuts) world.network.cut(from, to);
-  kit.later(random.between(0.2, 2) * world.options.faults.partitionForMs, () => {
+  kit.later(forMs, () => {
     for (const [from, to] of cuts) world.network.mend(from, to);
   });
 }

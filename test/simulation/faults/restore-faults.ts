@@ -7,8 +7,11 @@ import type { FaultKit } from "./fault-kit.ts";
 const BACKUPS_MAX = 3;
 
 export function takeBackup(kit: FaultKit): void {
-  const { nodes, atlas } = kit.world;
-  const node = kit.random.pick(nodes);
+  backUp(kit, kit.random.pick(kit.world.nodes));
+}
+
+function backUp(kit: FaultKit, node: SimNode): void {
+  const { atlas } = kit.world;
   // A backup is taken between two turns: a transaction that is open now is not in it.
   if (node.role !== "storage" || node.disk.isWriting) return;
   // One with bad rows fails its own check.
@@ -20,7 +23,10 @@ export function takeBackup(kit: FaultKit): void {
 /** `gyre restore`: the node's database gives way to a backup of it. What the backup lacks is lost with the disk. */
 export function restoreBackup(kit: FaultKit): void {
   const node = victim(kit);
-  if (node !== null) goBack(kit, node, kit.random.pick(node.backups), "backup restored", true);
+  if (node === null) return;
+  // One that was made just before still has what everybody has.
+  if (kit.other.chance(0.4)) backUp(kit, node);
+  goBack(kit, node, kit.random.pick(node.backups), "backup restored", true);
 }
 
 /**

@@ -10,9 +10,12 @@ import { scheduleRaces } from "./races.ts";
 import { list, type ReadCall, read } from "./reads.ts";
 import { type WriteCall, write, writeConditionally } from "./writes.ts";
 
-const WAVES = 3;
+/** In worlds where the dead are forgotten. */
+export const WAVES = 3;
 /** Of the time from one wave to the next. */
-const WAVE_SHARE = 0.25;
+export const WAVE_SHARE = 0.25;
+/** From one delete to the next of a key that is deleted twice, at most. */
+const TWICE_WITHIN_MS = 300;
 
 export class Workload {
   readonly #world: World;
@@ -85,16 +88,22 @@ export class Workload {
 
   /** What a calm is for: something to be reaped in it. */
   #deleteMost(atMs: number): void {
-    const desk = this.#desk;
-    for (const key of this.#world.ledger.keys.values()) {
-      if (!desk.random.chance(0.7)) continue;
-      this.#world.clock.after(atMs, () => {
-        const node = desk.pickNode();
-        const client = desk.random.pick(desk.clients);
-        const known = desk.random.chance(0.5) ? null : (client.known.get(key.name) ?? null);
-        if (node !== null) write(desk, { kind: "delete", key, node, client, known });
-      });
+    const { random } = this.#desk;
+    const { clock, ledger, options } = this.#world;
+    for (const key of ledger.keys.values()) {
+      if (!random.chance(0.7)) continue;
+      clock.after(atMs, () => this.#delete(key));
+      if (!random.chance(options.workload.deletedTwice)) continue;
+      clock.after(atMs + random.between(0, TWICE_WITHIN_MS), () => this.#delete(key));
     }
+  }
+
+  #delete(key: KeyState): void {
+    const desk = this.#desk;
+    const node = desk.pickNode();
+    const client = desk.random.pick(desk.clients);
+    const known = desk.random.chance(0.5) ? null : (client.known.get(key.name) ?? null);
+    if (node !== null) write(desk, { kind: "delete", key, node, client, known });
   }
 
   #startOne(hot: KeyState | null): void {
