@@ -16,6 +16,10 @@ import { SeededRandom } from "./seeded-random.ts";
 /** Nobody can lose a message by accident this often and still form quorums; VOPR goes as far. */
 const LOSS_MAX = 0.15;
 const MINUTE_MS = 60_000;
+const CALM: Partial<FaultOptions> = {
+  ...{ crashMs: 0, partitionMs: 0, flapMs: 0, slowNodeMs: 0, stallMs: 0 },
+  ...{ forgetRowMs: 0, loseDatabaseMs: 0, loseNewestMs: 0 },
+};
 /** They last three times as long as the others. */
 const REAPING_SHARE = 0.2;
 
@@ -70,7 +74,9 @@ function withMuchToForget(drawn: SimOptions): SimOptions {
   random.next();
   const { reaping, workload, faults, safetyMs } = drawn;
   if (reaping === null) return drawn;
-  const restoreMs = random.chance(0.3) ? safetyMs / random.between(2, 4) : faults.restoreMs;
+  // Each start, and each member that is away, keeps everybody from forgetting: where there are few, there are backups from before.
+  const isCalm = faults.rollBackMs === 0 && random.chance(0.4);
+  const restoreMs = isCalm ? safetyMs / random.between(2, 4) : faults.restoreMs;
   return {
     ...drawn,
     // Where every node is an owner nobody keeps hints, which would tell that an owner has missed something.
@@ -84,7 +90,8 @@ function withMuchToForget(drawn: SimOptions): SimOptions {
     },
     faults: {
       ...faults,
-      restoreMs: faults.rollBackMs > 0 ? 0 : restoreMs,
+      ...(isCalm ? CALM : {}),
+      restoreMs,
       absence: random.pick([0, 0.6, 1, 1]),
     },
   };

@@ -67,6 +67,9 @@ function goBack(
   // Where nothing on the disk shows it, only peers can tell, and not all that they know outlives them.
   if (isKnown) kit.world.losses.lose(node.index, keys);
   node.disk.putBack(image);
+  // Its next start takes a new actor, of which peers remember nothing: to them it is a power cut.
+  const isPowerCut = !isKnown && kit.world.options.durability === "process";
+  if (isPowerCut) for (const key of keys) key.isWeakened = true;
   if (isKnown) {
     node.disk.mark({
       [ACTOR_META]: null,
