@@ -7,21 +7,27 @@
  * whole partition. Both nodes in this process, so that nothing but their messages is counted.
  * `missed`: three processes, one of which is killed, misses writes and comes back: until when it is byte-equal.
  */
-import { parseArgs } from "node:util";
+import { readCommandLine } from "../test/support/command-line.ts";
 import { runDifferences } from "./anti-entropy-differences.ts";
 import { runMissed } from "./anti-entropy-missed.ts";
 
-const { values } = parseArgs({
+const { only, keys, differences, missed } = await readCommandLine({
+  name: "npm run bench:anti-entropy --",
+  description: "What anti-entropy costs, and how soon it is done",
   options: {
-    only: { type: "string", default: "differences,missed" },
-    keys: { type: "string", default: "1000000" },
-    differences: { type: "string", default: "100" },
-    missed: { type: "string", default: "100000" },
+    only: {
+      type: "choices",
+      of: ["differences", "missed"],
+      default: "differences,missed",
+      description: "What is measured",
+    },
+    keys: { type: "count", default: 1_000_000, description: "Keys that two owners share" },
+    differences: { type: "count", default: 100, description: "Of which so many differ" },
+    missed: { type: "count", default: 100_000, description: "Writes that a killed node misses" },
   },
 });
-const only = values.only.split(",");
 if (only.includes("differences")) {
-  await runDifferences(Number(values.keys), Number(values.differences));
+  await runDifferences(keys, differences);
 }
-if (only.includes("missed")) await runMissed(Number(values.missed));
+if (only.includes("missed")) await runMissed(missed);
 process.exit(0);

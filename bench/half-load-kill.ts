@@ -9,17 +9,24 @@
  */
 import { Agent, request } from "node:http";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { type Runtime, Workspace } from "./servers.ts";
+import { readCommandLine } from "../test/support/command-line.ts";
+import { Workspace } from "./servers.ts";
 
-const { values } = parseArgs({
+const values = await readCommandLine({
+  name: "npm run bench:half-load-kill --",
+  description:
+    "One of three nodes is killed at half load: how many requests fail at the two others",
   options: {
-    runtime: { type: "string", default: "node" },
-    seconds: { type: "string", default: "10" },
-    port: { type: "string", default: "7890" },
+    runtime: { type: "choice", of: ["node", "bun"], default: "node", description: "Of the nodes" },
+    seconds: {
+      type: "count",
+      default: 10,
+      description: "Seconds after the first five after the kill",
+    },
+    port: { type: "count", default: 7890, description: "Of the first node; the others follow" },
   },
 });
-const runtime: Runtime = values.runtime === "bun" ? "bun" : "node";
+const { runtime } = values;
 
 const KEYS = 2_000;
 const CONNECTIONS = 64;
@@ -143,7 +150,7 @@ function line(title: string, sent: readonly Sent[]): string {
 }
 
 async function measure(workspace: Workspace): Promise<boolean> {
-  const nodes = workspace.cluster(runtime, "half", Number(values.port));
+  const nodes = workspace.cluster(runtime, "half", values.port);
   const [first, second, dying] = nodes;
   if (first === undefined || second === undefined || dying === undefined) return false;
   try {
@@ -157,7 +164,7 @@ async function measure(workspace: Workspace): Promise<boolean> {
     console.log(
       `${runtime}: at most ${Math.round(most)} requests/s at two of three nodes; now ${Math.round(half)}/s`,
     );
-    const forMs = BEFORE_MS + FIRST_MS + Number(values.seconds) * 1000;
+    const forMs = BEFORE_MS + FIRST_MS + values.seconds * 1000;
     const sent = await atRate(alive, half, forMs, () => dying.kill());
     const within = (fromMs: number, toMs: number): Sent[] =>
       sent.filter(({ atMs }) => atMs >= fromMs && atMs < toMs);

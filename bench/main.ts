@@ -7,21 +7,33 @@
  */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
+import { readCommandLine } from "../test/support/command-line.ts";
 import type { LoadOptions, LoadResult } from "./load.ts";
 import { runMillion } from "./million.ts";
 import { bareServer, type Runtime, type Server, Workspace } from "./servers.ts";
 
-const { values } = parseArgs({
+const values = await readCommandLine({
+  name: "npm run bench --",
+  description: "Throughput of one node and of three, each beside a bare Hono route",
   options: {
-    runtime: { type: "string", default: "node,bun" },
-    seconds: { type: "string", default: "4" },
-    rounds: { type: "string", default: "3" },
-    only: { type: "string", default: "single,cluster,million" },
+    runtime: {
+      type: "choices",
+      of: ["node", "bun"],
+      default: "node,bun",
+      description: "Which are measured",
+    },
+    seconds: { type: "count", default: 4, description: "Length of each measurement" },
+    rounds: { type: "count", default: 3, description: "Measurements of each" },
+    only: {
+      type: "choices",
+      of: ["single", "cluster", "million"],
+      default: "single,cluster,million",
+      description: "What is measured",
+    },
   },
 });
-const seconds = Number(values.seconds);
-const rounds = Number(values.rounds);
+const { seconds, rounds } = values;
 
 const KEYS = 10_000;
 const PORT = 7790;
@@ -115,8 +127,8 @@ async function fill(servers: readonly Server[]): Promise<void> {
 
 const workspace = new Workspace();
 try {
-  for (const runtime of values.runtime.split(",") as Runtime[]) {
-    const only = values.only.split(",");
+  for (const runtime of values.runtime) {
+    const only = values.only;
     if (only.includes("single")) {
       await measure(
         `${runtime}  one node    `,

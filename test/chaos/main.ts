@@ -16,40 +16,59 @@ import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import type { Runtime } from "../e2e/dev-cluster.ts";
+import { readCommandLine } from "../support/command-line.ts";
 import { type KeptRun, keepRun, keptRuns } from "./kept-runs.ts";
 import { NEMESES, type Nemesis } from "./nemeses.ts";
 import { chaosPage, lineOf } from "./report.ts";
 import { run } from "./run.ts";
 import { runStall } from "./stall.ts";
 
-const { values } = parseArgs({
+const values = await readCommandLine({
+  name: "npm run chaos --",
+  description:
+    "Faults on six real nodes in three regions, with clients at work all the time (root, Linux)",
   options: {
-    nemesis: { type: "string", default: "all" },
-    runs: { type: "string", default: "1" },
-    seconds: { type: "string" },
-    runtime: { type: "string", default: "node" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    keep: { type: "string", default: join(tmpdir(), "gyre-chaos") },
-    results: { type: "string" },
-    docs: { type: "string" },
+    nemesis: {
+      type: "choices",
+      of: ["all", "stall", ...NEMESES.map(({ name }) => name)],
+      default: "all",
+      description: "Which faults, one run for each",
+    },
+    runs: { type: "count", default: 1, description: "Runs of each" },
+    seconds: {
+      type: "count",
+      description: "Length of a run; the usual one depends on what is run",
+    },
+    runtime: { type: "choice", of: ["node", "bun"], default: "node", description: "Of the nodes" },
+    seed: {
+      type: "count",
+      min: 0,
+      default: Date.now() % 1_000_000,
+      description: "Of the first run",
+    },
+    keep: {
+      type: "text",
+      hint: "DIR",
+      default: join(tmpdir(), "gyre-chaos"),
+      description: "Where the histories of runs that failed are kept",
+    },
+    results: {
+      type: "text",
+      hint: "FILE",
+      description: "Add each run to FILE; the table is of all in it",
+    },
+    docs: { type: "text", hint: "FILE", description: "Write the table as a page" },
   },
 });
-const runtime: Runtime = values.runtime === "bun" ? "bun" : "node";
+const { runtime } = values;
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
 function chosen(): readonly Nemesis[] {
-  if (values.nemesis === "all") return NEMESES;
-  return values.nemesis.split(",").map((name) => {
-    const nemesis = NEMESES.find((each) => each.name === name);
-    if (nemesis !== undefined) return nemesis;
-    const known = NEMESES.map((each) => each.name).join(", ");
-    throw new Error(`Cannot find the nemesis ${name}, want all, stall or one of ${known}`);
-  });
+  if (values.nemesis.includes("all")) return NEMESES;
+  return NEMESES.filter(({ name }) => values.nemesis.includes(name));
 }
 
 function commit(): string {
@@ -61,13 +80,13 @@ function commit(): string {
 }
 
 async function campaign(): Promise<boolean> {
-  const seconds = Number(values.seconds ?? 60);
+  const seconds = values.seconds ?? 60;
   const file = values.results;
   const results: KeptRun[] = file === undefined ? [] : [...keptRuns(file, runtime)];
   const before = results.length;
-  let seed = Number(values.seed);
+  let seed = values.seed;
   for (const nemesis of chosen()) {
-    for (let index = 0; index < Number(values.runs); index++, seed++) {
+    for (let index = 0; index < values.runs; index++, seed++) {
       say(`${nemesis.name}: ${nemesis.what} (seed ${seed})`);
       const directory = join(values.keep, `${nemesis.name}-${seed}`);
       rmSync(directory, { recursive: true, force: true });
@@ -89,9 +108,9 @@ async function campaign(): Promise<boolean> {
 }
 
 process.exitCode = (
-  values.nemesis === "stall"
+  values.nemesis.includes("stall")
     ? await runStall({
-        seconds: Number(values.seconds ?? 600),
+        seconds: values.seconds ?? 600,
         runtime,
         directory: join(values.keep, "stall"),
         say,

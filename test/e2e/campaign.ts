@@ -1,4 +1,4 @@
-/** What the campaigns share: their command line, totals that are kept between runs, and the verdict. */
+/** What the campaigns share: totals that are kept between runs. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
 /** Figures that are added up over the runs that name the same file. */
@@ -34,11 +34,4 @@ export class Totals {
       .map(([name, count]) => `${count} ${name}`)
       .join(", ");
   }
-}
-
-/** @throws Error unless it is a whole number above zero. */
-export function countOf(name: string, text: string): number {
-  const count = Number(text);
-  if (Number.isSafeInteger(count) && count > 0) return count;
-  throw new Error(`Cannot use --${name} ${JSON.stringify(text)}, want a whole number above zero`);
 }

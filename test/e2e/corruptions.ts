@@ -7,10 +7,10 @@
  */
 import { spawnSync } from "node:child_process";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { countOf, Totals } from "./campaign.ts";
+import { readCommandLine } from "../support/command-line.ts";
+import { Totals } from "./campaign.ts";
 import { damageOne } from "./damage.ts";
-import { gyreCommand, type Runtime } from "./dev-cluster.ts";
+import { gyreCommand, RUNTIMES, type Runtime } from "./dev-cluster.ts";
 import { addressOf, RegisterLoad } from "./register-load.ts";
 import { ask, jsonOf, parallel, until } from "./requests.ts";
 import { ServeCluster } from "./serve-cluster.ts";
@@ -283,19 +283,22 @@ class Corruptions {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const values = await readCommandLine({
+    name: "npm run campaign:corrupt --",
+    description:
+      "Damage to the files of one of three replicas: no wrong answer, and all is repaired",
     options: {
-      trials: { type: "string", default: "500" },
-      seed: { type: "string", default: "1" },
-      runtime: { type: "string", default: "node" },
-      totals: { type: "string" },
+      trials: { type: "count", default: 500, description: "Damages" },
+      seed: { type: "count", default: 1, description: "Of what is damaged" },
+      runtime: { type: "choice", of: RUNTIMES, default: "node", description: "Of the nodes" },
+      totals: { type: "text", hint: "FILE", description: "Add the figures to those in FILE" },
     },
   });
   const say = (line: string): void => console.log(line);
   const figures = await corruptions({
-    trials: countOf("trials", values.trials),
-    seed: countOf("seed", values.seed),
-    runtime: values.runtime as Runtime,
+    trials: values.trials,
+    seed: values.seed,
+    runtime: values.runtime,
     say,
     ...(values.totals !== undefined && { totals: values.totals }),
   });

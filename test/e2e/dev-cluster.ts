@@ -7,7 +7,8 @@ import { freePortRange } from "./ports.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-export type Runtime = "node" | "bun" | "deno";
+export const RUNTIMES = ["node", "bun", "deno"] as const;
+export type Runtime = (typeof RUNTIMES)[number];
 
 export interface DevNode {
   readonly number: number;

@@ -6,9 +6,9 @@
  *     npm run e2e:kill -- [--rounds 50] [--runtime node|bun|deno] [--nodes 1|3] [--seed N] [--totals FILE]
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { countOf, Totals } from "./campaign.ts";
-import type { Runtime } from "./dev-cluster.ts";
+import { readCommandLine } from "../support/command-line.ts";
+import { Totals } from "./campaign.ts";
+import { RUNTIMES, type Runtime } from "./dev-cluster.ts";
 import { RegisterLoad } from "./register-load.ts";
 import { ServeCluster } from "./serve-cluster.ts";
 
@@ -124,21 +124,28 @@ export function killLoop(options: KillLoopOptions): Promise<KillFigures> {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const values = await readCommandLine({
+    name: "npm run e2e:kill --",
+    description: "kill -9 again and again under load: every acknowledged write must be there",
     options: {
-      rounds: { type: "string", default: "50" },
-      runtime: { type: "string", default: "node" },
-      nodes: { type: "string", default: "1" },
-      seed: { type: "string", default: "1" },
-      totals: { type: "string" },
+      rounds: { type: "count", default: 50, description: "Kills" },
+      runtime: { type: "choice", of: RUNTIMES, default: "node", description: "Of the nodes" },
+      nodes: {
+        type: "choice",
+        of: ["1", "3"],
+        default: "1",
+        description: "A single node, or one of three",
+      },
+      seed: { type: "count", default: 1, description: "Of the moments" },
+      totals: { type: "text", hint: "FILE", description: "Add the figures to those in FILE" },
     },
   });
   const say = (line: string): void => console.log(line);
   const figures = await killLoop({
-    rounds: countOf("rounds", values.rounds),
-    runtime: values.runtime as Runtime,
+    rounds: values.rounds,
+    runtime: values.runtime,
     nodes: values.nodes === "3" ? 3 : 1,
-    seed: countOf("seed", values.seed),
+    seed: values.seed,
     say,
     ...(values.totals !== undefined && { totals: values.totals }),
   });

@@ -9,8 +9,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { DevCluster, type DevNode, isAlive, type Runtime } from "./dev-cluster.ts";
+import { readCommandLine } from "../support/command-line.ts";
+import { DevCluster, type DevNode, isAlive, RUNTIMES } from "./dev-cluster.ts";
 
 const WRITERS = 64;
 const READERS = 64;
@@ -23,11 +23,14 @@ interface Stanza {
   readonly text: Buffer;
 }
 
-const { values: options } = parseArgs({
+const options = await readCommandLine({
+  name: "npm run e2e:packages --",
+  description:
+    "Every stanza of apt-cache into six nodes in three regions, of which two are killed meanwhile",
   options: {
-    runtime: { type: "string", default: "node" },
-    file: { type: "string" },
-    port: { type: "string", default: "7301" },
+    runtime: { type: "choice", of: RUNTIMES, default: "node", description: "Of the nodes" },
+    file: { type: "text", hint: "FILE", description: "Stanzas instead of `apt-cache dumpavail`" },
+    port: { type: "count", default: 7301, description: "Of the first node; the others follow" },
   },
 });
 
@@ -148,8 +151,8 @@ async function main(): Promise<number> {
   const bytes = stanzas.reduce((sum, stanza) => sum + stanza.text.length, 0);
   console.log(`${stanzas.length} stanzas, ${(bytes / 1e6).toFixed(1)} MB, ${options.runtime}`);
   const data = mkdtempSync(join(tmpdir(), "gyre-packages-"));
-  const runtime = options.runtime as Runtime;
-  const cluster = new DevCluster({ runtime, data, port: Number(options.port), nodes: 6 });
+  const { runtime } = options;
+  const cluster = new DevCluster({ runtime, data, port: options.port, nodes: 6 });
   try {
     await cluster.start();
     const startedMs = performance.now();

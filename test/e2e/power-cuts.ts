@@ -9,8 +9,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { countOf, Totals } from "./campaign.ts";
+import { readCommandLine } from "../support/command-line.ts";
+import { Totals } from "./campaign.ts";
 import { buildShim, CUTS, type Cut, cutPower } from "./power-files.ts";
 import { RegisterLoad } from "./register-load.ts";
 import { ServeCluster } from "./serve-cluster.ts";
@@ -152,22 +152,35 @@ class PowerCuts {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const values = await readCommandLine({
+    name: "npm run campaign:power --",
+    description:
+      "Power cuts: what was not synced is lost in part, and every acknowledged write must be there",
     options: {
-      cuts: { type: "string", default: "200" },
-      nodes: { type: "string", default: "1" },
-      durability: { type: "string", default: "power" },
-      seed: { type: "string", default: "1" },
-      totals: { type: "string" },
+      cuts: { type: "count", default: 200, description: "Power cuts" },
+      nodes: {
+        type: "choice",
+        of: ["1", "3"],
+        default: "1",
+        description: "A single node, or one of three",
+      },
+      durability: {
+        type: "choice",
+        of: ["power", "process"],
+        default: "power",
+        description: "Of the nodes; process loses writes, which this shows",
+      },
+      seed: { type: "count", default: 1, description: "Of the moments, and of what is lost" },
+      totals: { type: "text", hint: "FILE", description: "Add the figures to those in FILE" },
     },
   });
-  const durability = values.durability === "process" ? "process" : "power";
+  const { durability } = values;
   const say = (line: string): void => console.log(line);
   const figures = await powerCuts({
-    cuts: countOf("cuts", values.cuts),
+    cuts: values.cuts,
     nodes: values.nodes === "3" ? 3 : 1,
     durability,
-    seed: countOf("seed", values.seed),
+    seed: values.seed,
     say,
     ...(values.totals !== undefined && { totals: values.totals }),
   });

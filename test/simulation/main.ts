@@ -10,12 +10,12 @@
  * Exit code 1 on any violation. A failing seed replays exactly, on any of the three runtimes.
  */
 import { execFileSync } from "node:child_process";
-import { parseArgs } from "node:util";
 import { createSystemHasher } from "../../runtimes/shared/system-hasher.ts";
+import { readCommandLine } from "../support/command-line.ts";
 import { type Figures, tableOf } from "./figures.ts";
 import onceFailing from "./found-seeds.json" with { type: "json" };
 import { runCanary } from "./mutant-runs.ts";
-import { type Profile, parseProfile } from "./profile.ts";
+import { PROFILES, type Profile } from "./profile.ts";
 import { runSeed, type SeedResult } from "./run-seed.ts";
 import { runSeeds, serveSeeds } from "./seed-jobs.ts";
 import { addToTotals, digestOfCode, freshSeeds, nameOfTotal, readTotals } from "./totals.ts";
@@ -122,9 +122,7 @@ function showTotals(file: string): void {
 
 async function smoke(jobs: number): Promise<void> {
   const foundIn = (profile: Profile): number[] =>
-    onceFailing
-      .filter((entry) => parseProfile(entry.profile ?? "full") === profile)
-      .map((entry) => entry.seed);
+    onceFailing.filter((entry) => (entry.profile ?? "full") === profile).map((entry) => entry.seed);
   const small = foundIn("smoke");
   const seeds = foundIn("full");
   for (let seed = 1; seeds.length < SMOKE_SEEDS; seed++)
@@ -138,34 +136,50 @@ async function smoke(jobs: number): Promise<void> {
   process.exitCode = bad === 0 ? 0 : 1;
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: "string" },
-      seeds: { type: "string" },
-      first: { type: "string", default: "1" },
-      profile: { type: "string", default: "full" },
-      table: { type: "string" },
-      jobs: { type: "string", default: "2" },
-      smoke: { type: "boolean", default: false },
-      trace: { type: "boolean", default: false },
-      hash: { type: "boolean", default: false },
-      serve: { type: "boolean", default: false },
+const COMMAND_LINE = {
+  name: "npm run sim --",
+  description: "Whole clusters in one process, under faults, all drawn from one seed",
+  options: {
+    seed: {
+      type: "count",
+      min: 0,
+      description: "This seed alone: its options, trace hash and verdict",
     },
-  });
-  const jobs = Number(values.jobs);
-  const profile = parseProfile(values.profile);
+    trace: { type: "flag", description: "With --seed: all that happened" },
+    hash: { type: "flag", description: "With --seed: the trace hash alone" },
+    seeds: { type: "count", description: "So many seeds; 100 if nothing else is asked for" },
+    first: { type: "count", default: 1, min: 0, description: "The first of --seeds" },
+    profile: {
+      type: "choice",
+      of: PROFILES,
+      default: "full",
+      description: "Which worlds are drawn",
+    },
+    jobs: { type: "count", default: 2, description: "Child processes" },
+    table: {
+      type: "text",
+      hint: "FILE",
+      description:
+        "Add to the totals of FILE, and leave out seeds that are in it; alone: print them",
+    },
+    smoke: { type: "flag", description: "Seeds that once failed, some fresh ones, and a canary" },
+    serve: { type: "flag", hidden: true, description: "Run seeds as told on the standard input" },
+  },
+} as const;
+
+async function main(): Promise<void> {
+  const values = await readCommandLine(COMMAND_LINE);
+  const { jobs, profile, first } = values;
   if (values.serve) return serveSeeds(profile);
   if (values.smoke) return smoke(jobs);
   if (values.seed !== undefined) {
-    const ok = await one(Number(values.seed), profile, values.trace, values.hash);
+    const ok = await one(values.seed, profile, values.trace, values.hash);
     process.exitCode = ok ? 0 : 1;
     return;
   }
   const { table } = values;
   if (table !== undefined && values.seeds === undefined) return showTotals(table);
-  const first = Number(values.first);
-  const count = Number(values.seeds ?? "100");
+  const count = values.seeds ?? 100;
   const failed =
     table === undefined
       ? await many(

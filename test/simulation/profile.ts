@@ -5,14 +5,7 @@ import type { SimOptions } from "./options.ts";
 
 export type Profile = "full" | "smoke";
 
-const PROFILES: readonly Profile[] = ["full", "smoke"];
-
-/** @throws Error for what is none. */
-export function parseProfile(text: string): Profile {
-  const found = PROFILES.find((profile) => profile === text);
-  if (found === undefined) throw new Error(`--profile ${text}: ${PROFILES.join(" or ")}`);
-  return found;
-}
+export const PROFILES = ["full", "smoke"] as const satisfies readonly Profile[];
 
 export function drawWorld(seed: number, profile: Profile): SimOptions {
   return profile === "full" ? drawOptions(seed) : drawSmoke(seed);
