@@ -141,10 +141,10 @@ export class SimNetwork {
       count("message lost");
       return;
     }
-    clock.after(delayMs, () => this.#arrive(call, id));
+    clock.afterPlainly(delayMs, () => this.#arrive(call, id));
     if (this.#faulty && random.chance(options.duplicate)) {
       count("message duplicated");
-      clock.after(this.#delayMs(from.index, to) * 2, () => this.#arrive(call, id));
+      clock.afterPlainly(this.#delayMs(from.index, to) * 2, () => this.#arrive(call, id));
     }
   }
 
@@ -190,7 +190,7 @@ export class SimNetwork {
       count("answer lost");
       return;
     }
-    clock.after(delayMs, () => {
+    clock.afterPlainly(delayMs, () => {
       if (!call.from.alive || call.done) return;
       call.from.deliver(() => {
         if (call.done) return;

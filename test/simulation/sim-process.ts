@@ -69,7 +69,9 @@ export class SimProcess {
       if (this.alive) act();
     });
     if (this.#inbox.length > 1) return;
-    this.clock.after(random.between(0, turnMs), () => clock.inOneTurn(this.#inbox.splice(0)));
+    this.clock.afterPlainly(random.between(0, turnMs), () =>
+      clock.inOneTurn(this.#inbox.splice(0)),
+    );
   }
 
   /** The next time the process reaches the point it dies there. */

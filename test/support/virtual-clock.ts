@@ -10,8 +10,11 @@ interface Event {
   readonly order: number;
   /** Null once cancelled: taken out of the heap only when its time comes. */
   act: (() => void) | null;
-  /** The next event belongs to the same turn of the event loop: its promise jobs run, the end of the turn does not. */
-  readonly turnGoesOn: boolean;
+  /**
+   * What follows it before the next event. "jobs": that one belongs to the same turn of the event loop, so the promise jobs run,
+   * the end of the turn does not. "nothing": it leaves neither.
+   */
+  readonly then: "turn" | "jobs" | "nothing";
 }
 
 /** 2026-01-01T00:00:00Z: any fixed moment would do, but stamps must look like time. */
@@ -91,7 +94,15 @@ export class VirtualClock implements Clock {
   }
 
   after(delayMs: number, act: () => void): Timer {
-    return this.#schedule(delayMs, act, false);
+    return this.#schedule(delayMs, act, "turn");
+  }
+
+  /**
+   * As `after`, for an act of the world itself that resolves no promise and runs nothing of a node: it only schedules. A turn of
+   * the real event loop, which it saves, costs more than most of them.
+   */
+  afterPlainly(delayMs: number, act: () => void): void {
+    this.#schedule(delayMs, act, "nothing");
   }
 
   /**
@@ -100,7 +111,7 @@ export class VirtualClock implements Clock {
    */
   inOneTurn(acts: readonly (() => void)[]): void {
     acts.forEach((act, index) => {
-      this.#schedule(0, act, index < acts.length - 1);
+      this.#schedule(0, act, index < acts.length - 1 ? "jobs" : "turn");
     });
   }
 
@@ -109,15 +120,15 @@ export class VirtualClock implements Clock {
    * jobs: runtimes need different numbers of them to read a body, so that its place among other events would differ.
    */
   afterAllElse(act: () => void): void {
-    this.#schedule(0, act, false, AFTER_ALL_ELSE);
+    this.#schedule(0, act, "turn", AFTER_ALL_ELSE);
   }
 
-  #schedule(delayMs: number, act: () => void, turnGoesOn: boolean, rank = 0): Timer {
+  #schedule(delayMs: number, act: () => void, then: Event["then"], rank = 0): Timer {
     const event: Event = {
       atMs: this.#nowMs + Math.max(0, delayMs),
       order: rank + this.#order++,
       act,
-      turnGoesOn,
+      then,
     };
     this.#heap.push(event);
     return {
@@ -152,8 +163,8 @@ export class VirtualClock implements Clock {
         if (act === null) continue;
         this.#nowMs = event.atMs;
         act();
-        if (event.turnGoesOn) await drainMicrotasks();
-        else await this.#settle();
+        if (event.then === "jobs") await drainMicrotasks();
+        else if (event.then === "turn") await this.#settle();
       }
       this.#nowMs = Math.max(this.#nowMs, untilMs);
     } finally {
@@ -218,6 +229,16 @@ export class NodeClock implements Clock {
     };
     inner = this.#clock.after(delayMs, fire);
     return { cancel: () => inner.cancel() };
+  }
+
+  /** See VirtualClock.afterPlainly: for what the world does to the process, such as filling its inbox. */
+  afterPlainly(delayMs: number, act: () => void): void {
+    this.#clock.afterPlainly(delayMs, () => {
+      if (this.#dead) return;
+      const waitMs = this.#stalledUntilMs - this.#clock.monotonicMs();
+      if (waitMs > 0) this.afterPlainly(waitMs, act);
+      else act();
+    });
   }
 
   endOfTurn(act: () => void): void {
