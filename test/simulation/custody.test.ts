@@ -10,7 +10,12 @@ import { encodeHeldAnswer, encodeHeldQuestion } from "../../src/replication/held
 import { encodeHint } from "../../src/replication/hint-messages.ts";
 import { encodeHintNote } from "../../src/replication/hint-note.ts";
 import { createTestHasher } from "../support/hasher.ts";
-import { judgeCountedAcks, judgeDroppedHint, judgeLeavingAcks } from "./checkers/custody.ts";
+import {
+  acksIn,
+  judgeCountedAcks,
+  judgeDroppedHint,
+  judgeLeavingAcks,
+} from "./checkers/custody.ts";
 import { judgeToken } from "./checkers/sessions.ts";
 import { dotOf, HandMade } from "./hand-made.ts";
 import { generationMeta } from "./sim-node.ts";
@@ -22,7 +27,7 @@ beforeAll(async () => {
 });
 
 const ALL = [0, 1, 2];
-const GONE = (): boolean => false;
+const UNKNOWN = (): number => Number.POSITIVE_INFINITY;
 
 /** A node answers one message about the record while what it was told of it is not committed, or is. */
 function leaving(
@@ -40,13 +45,8 @@ function leaving(
   if (isCommitted) made.store(1, made.record(op, dotOf(0, 1), null, null), null, false);
   const [kind, fields] = message(made, record);
   const request = encodeRequest("", [kind, 1_000, fields]);
-  judgeLeavingAcks(
-    ledger,
-    made.world.violate.bind(made.world),
-    1,
-    request,
-    encodeAnswer([...answer]),
-  );
+  const acks = acksIn(ledger, request, encodeAnswer([...answer]));
+  judgeLeavingAcks(made.world.violate.bind(made.world), 1, acks);
   return made.verdicts;
 }
 
@@ -94,10 +94,10 @@ describe("the acks that an answer counts", () => {
     const made = new HandMade(hasher);
     const report = made.world.violate.bind(made.world);
     const { op } = made.put(dotOf(0, 1), [0, 1]);
-    judgeCountedAcks(report, op, made.key, { acks: 2, fallbacks: 0 }, GONE);
+    judgeCountedAcks(report, op, made.key, { acks: 2, fallbacks: 0 }, UNKNOWN);
     expect(made.verdicts).toEqual([]);
-    judgeCountedAcks(report, op, made.key, { acks: 3, fallbacks: 0 }, GONE);
-    judgeCountedAcks(report, op, made.key, { acks: 2, fallbacks: 1 }, GONE);
+    judgeCountedAcks(report, op, made.key, { acks: 3, fallbacks: 0 }, UNKNOWN);
+    judgeCountedAcks(report, op, made.key, { acks: 2, fallbacks: 1 }, UNKNOWN);
     expect(made.world.violations.length).toBe(2);
     expect(made.verdicts).toEqual(["acks"]);
   });
@@ -106,7 +106,7 @@ describe("the acks that an answer counts", () => {
     const made = new HandMade(hasher);
     const report = made.world.violate.bind(made.world);
     const [lost, other] = [made.world.node(0), made.world.node(1)];
-    lost.disk.mark({ [generationMeta(lost)]: generationEntry(1) });
+    const named = (generation: number) => (home: number) => (home === 0 ? generation : 1);
     const op = made.begin("put");
     const record = made.record(op, dotOf(2, 1), null, null);
     made.store(2, record, dotOf(2, 1));
@@ -114,11 +114,10 @@ describe("the acks that an answer counts", () => {
     // The new database of that node has been heard of here before the write was.
     other.disk.mark({ [generationMeta(lost)]: generationEntry(2) });
     made.store(1, record);
-    judgeCountedAcks(report, op, made.key, { acks: 2, fallbacks: 0 }, GONE);
-    // It is told of, and has what it had: nothing was lost with it.
-    judgeCountedAcks(report, op, made.key, { acks: 3, fallbacks: 0 }, (home) => home === 0);
+    judgeCountedAcks(report, op, made.key, { acks: 2, fallbacks: 0 }, named(1));
+    judgeCountedAcks(report, op, made.key, { acks: 3, fallbacks: 0 }, named(2));
     expect(made.verdicts).toEqual([]);
-    judgeCountedAcks(report, op, made.key, { acks: 3, fallbacks: 0 }, GONE);
+    judgeCountedAcks(report, op, made.key, { acks: 3, fallbacks: 0 }, named(1));
     expect(made.verdicts).toEqual(["acks"]);
   });
 });

@@ -28,7 +28,12 @@ export interface NetworkParts {
     ageMs: number,
   ) => (response: PeerResponse) => void;
   /** An answer leaves this node. */
-  readonly onAnswer: (node: number, request: PeerRequest, response: PeerResponse) => void;
+  readonly onAnswer: (
+    from: number,
+    to: number,
+    request: PeerRequest,
+    response: PeerResponse,
+  ) => void;
 }
 
 interface Call {
@@ -177,7 +182,7 @@ export class SimNetwork {
   #answer(call: Call, target: SimProcess, response: PeerResponse, id: number): void {
     const { clock, random, options, trace, count } = this.#parts;
     if (!target.alive || call.done || target !== call.takenBy) return;
-    this.#parts.onAnswer(target.index, call.request, response);
+    this.#parts.onAnswer(target.index, call.from.index, call.request, response);
     target.sent();
     const lost =
       this.#isCut(call.to, call.from.index) || (this.#faulty && random.chance(options.loseAnswer));

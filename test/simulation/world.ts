@@ -77,7 +77,10 @@ export class World {
       report,
     });
     this.atlas = new FaultAtlas(this.ledger, this.nodes);
-    this.custodian = new Custodian(this.ledger, this.nodes, report);
+    this.custodian = new Custodian(this.ledger, this.nodes, {
+      report,
+      nowMs: () => this.nowMs,
+    });
     this.losses = new Losses({
       ledger: this.ledger,
       nodes: this.nodes,
@@ -100,7 +103,7 @@ export class World {
       regionOf: (index) => this.nodes[index]?.region ?? 0,
       count,
       onTake: (index, request, ageMs) => this.#reaps.take(index, request, ageMs),
-      onAnswer: (index, request, response) => this.custodian.leaves(index, request, response),
+      onAnswer: (from, to, request, response) => this.custodian.leaves(from, to, request, response),
     });
   }
 

@@ -12,21 +12,24 @@ import type { Dot } from "../../../src/core/version.ts";
 import type { AsideRow } from "../../../src/env/disk.ts";
 import { decodeHintNote } from "../../../src/replication/hint-note.ts";
 import type { Op } from "../history.ts";
-import { type Holding, heldAt, holdsAll, isHintShelf } from "../holdings.ts";
+import { heldAt, holdsAll, isHintShelf, OWN_ROWS } from "../holdings.ts";
 import type { KeyState } from "../key-state.ts";
 import type { Ledger } from "../ledger.ts";
+import type { Mint } from "./dot-reuse.ts";
 import type { Report } from "./report.ts";
 
-/** An answer leaves a node: each ack in it speaks of a row that is committed there. */
-export function judgeLeavingAcks(
-  ledger: Ledger,
-  report: Report,
-  node: number,
-  request: Uint8Array,
-  answer: Uint8Array,
-): void {
-  // What is in no open transaction was committed, or was never written: then nobody can have it, which the final state shows.
-  if (!ledger.hasUncommitted(node, "row")) return;
+/** That a node has the row of a key, or a hint: what it was sent, and which generations of the homes it names. */
+export interface LeavingAck {
+  readonly key: KeyState;
+  /** That of its own rows, or one of what it keeps for somebody. */
+  readonly shelf: string;
+  readonly dots: readonly Dot[];
+  readonly generations: readonly number[];
+}
+
+/** The acks in an answer that leaves a node. */
+export function acksIn(ledger: Ledger, request: Uint8Array, answer: Uint8Array): LeavingAck[] {
+  const acks: LeavingAck[] = [];
   const { flat } = decodeRequest(request);
   const answers = decodeAnswer(answer, flat.length / 3);
   for (let at = 0; 3 * at < flat.length; at++) {
@@ -36,18 +39,12 @@ export function judgeLeavingAcks(
     const fields = flat[3 * at + 2] as WireFields;
     const key = ledger.keys.get(fields[2] as string);
     if (key === undefined || key.namespace !== fields[1]) continue;
-    const shelf = kind === MESSAGE_KINDS.hint ? `hint/${fields[5] as string}` : "";
-    const held = heldAt(key, node, (other) => other === shelf);
-    const record = decodeHead(fields[3] as Uint8Array);
-    for (const { dot } of record.siblings) {
-      if (holdsAll(held, [dot])) continue;
-      const op = key.dots.of(dot)?.op;
-      report(
-        "acks",
-        `node ${node} acknowledged op ${op} of ${key.name} before it had committed it`,
-      );
-    }
+    const shelf = kind === MESSAGE_KINDS.hint ? `hint/${fields[5] as string}` : OWN_ROWS;
+    const dots = decodeHead(fields[3] as Uint8Array).siblings.map(({ dot }) => dot);
+    const [generations] = said as [readonly number[]];
+    acks.push({ key, shelf, dots, generations });
   }
+  return acks;
 }
 
 function isAck(kind: number, said: WireFields): boolean {
@@ -55,23 +52,35 @@ function isAck(kind: number, said: WireFields): boolean {
   return kind === MESSAGE_KINDS.write || kind === MESSAGE_KINDS.hint;
 }
 
-/** A write is acknowledged to its client. `holdsNow`: the home's disk has this dot at this moment. */
+/** Each ack that leaves a node speaks of a row that is committed there. */
+export function judgeLeavingAcks(report: Report, node: number, acks: readonly LeavingAck[]): void {
+  for (const { key, shelf, dots } of acks) {
+    const held = heldAt(key, node, (other) => other === shelf);
+    for (const dot of dots) {
+      if (holdsAll(held, [dot])) continue;
+      const op = key.dots.of(dot)?.op;
+      report("acks", `node ${node} acknowledged op ${op} of ${key.name} before its commit`);
+    }
+  }
+}
+
+/** The newest generation of itself that the home can have named when it acknowledged this dot of the write. */
+export type NamedGeneration = (home: number, mint: Mint) => number;
+
+/** A write is acknowledged to its client. */
 export function judgeCountedAcks(
   report: Report,
   op: Op,
   key: KeyState,
   answer: { readonly acks: number; readonly fallbacks: number },
-  holdsNow: (home: number, dot: Dot) => boolean,
+  named: NamedGeneration,
 ): void {
-  const dots = (key.mintsOf.get(op.id) ?? []).map((mint) => mint.dot);
-  const homes = Math.max(0, ...dots.map((dot) => ackersOf(key, dot, holdsNow)));
-  const others = new Set(
-    key.holdings
-      .filter(
-        ({ shelf, context }) => isHintShelf(shelf) && dots.some((dot) => covers(context, dot)),
-      )
-      .map(({ node }) => node),
-  );
+  const mints = key.mintsOf.get(op.id) ?? [];
+  const homes = Math.max(0, ...mints.map((mint) => ackersOf(key, mint, named)));
+  const others = new Set<number>();
+  for (const { node, shelf, context } of key.holdings) {
+    if (isHintShelf(shelf) && mints.some(({ dot }) => covers(context, dot))) others.add(node);
+  }
   if (answer.acks <= homes && answer.fallbacks <= others.size) return;
   report(
     "acks",
@@ -80,26 +89,20 @@ export function judgeCountedAcks(
 }
 
 /** The most homes whose acks can be counted together: each has committed the dot, and none names a newer database of another. */
-function ackersOf(key: KeyState, dot: Dot, holdsNow: (home: number, dot: Dot) => boolean): number {
+function ackersOf(key: KeyState, mint: Mint, named: NamedGeneration): number {
   const ackers = key.homes.flatMap((home, at) => {
-    const held = heldAt(key, home).filter(({ context }) => covers(context, dot));
-    const [first] = held;
-    if (first === undefined) return [];
-    return [{ at, known: first.generations, own: generationOf(held, at, holdsNow(home, dot)) }];
+    // What it knew when it first had the write, it knew when it said so.
+    const first = heldAt(key, home).find(({ context }) => covers(context, mint.dot));
+    return first === undefined ? [] : [{ at, known: first.generations, own: named(home, mint) }];
   });
   let most = 0;
   for (let subset = 1; subset < 2 ** ackers.length; subset++) {
     const chosen = ackers.filter((_, at) => ((subset >> at) & 1) === 1);
-    const newest = (at: number): number => Math.max(...chosen.map(({ known }) => known[at] ?? 0));
+    const newest = (at: number): number =>
+      Math.max(...chosen.filter((one) => one.at !== at).map(({ known }) => known[at] ?? 0));
     if (chosen.every(({ at, own }) => own >= newest(at))) most = Math.max(most, chosen.length);
   }
   return most;
-}
-
-/** The newest generation in which the home is known to have had it. */
-function generationOf(held: readonly Holding[], at: number, holdsNow: boolean): number {
-  if (holdsNow) return Number.POSITIVE_INFINITY;
-  return Math.max(...held.map(({ generations }) => generations[at] ?? 0));
 }
 
 /** A stand-in deletes what it kept for somebody. */
