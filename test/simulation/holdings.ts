@@ -28,7 +28,7 @@ export function holdsAll(held: readonly Holding[], dots: readonly Dot[]): boolea
   return dots.every((dot) => held.some(({ context }) => covers(context, dot)));
 }
 
-export function isOwn(shelf: string): boolean {
+function isOwn(shelf: string): boolean {
   return shelf === OWN_ROWS;
 }
 
