@@ -50,11 +50,14 @@ export class Admission {
     this.#patienceMs = ORPHAN_MS + parts.env.random.below(ORPHAN_MS);
   }
 
-  /** Looks for what must be decided and sees it through. REQUIRES: this node is a storage member. */
-  async step(current: AdoptedLayout): Promise<void> {
+  /**
+   * Looks for what must be decided and sees it through. False when there is nothing to decide. REQUIRES: this node is a
+   * storage member.
+   */
+  async step(current: AdoptedLayout): Promise<boolean> {
     if (this.#isOrphaned()) {
       await this.driveOn();
-      return;
+      return true;
     }
     const joiners = this.#joiners(current);
     const asking = joiners
@@ -66,11 +69,11 @@ export class Admission {
       this.#asking = asking;
       this.#askingSinceMs = nowMs;
     }
-    if (joiners.length === 0 || nowMs - this.#askingSinceMs < this.#quietMs(current, joiners)) {
-      return;
-    }
+    if (joiners.length === 0) return this.#mustDecide();
+    if (nowMs - this.#askingSinceMs < this.#quietMs(current, joiners)) return true;
     await this.#parts.decisions.run(() => this.#takeIn(joiners));
     this.#askingSinceMs = this.#parts.env.clock.monotonicMs();
+    return true;
   }
 
   /**

@@ -57,6 +57,8 @@ export const JOIN_REFUSED_RETRY_MS = 15_000;
 export const FREEZE_TIMEOUT_MS = 2_000;
 /** How often a node looks whether it has a duty of formation or recovery. */
 export const DUTY_TICK_MS = 250;
+/** The same for a member of a formed cluster where nobody asks for anything: so much later is a joiner noticed. */
+export const DUTY_REST_MS = 1_000;
 
 /** createNamespace, deleteNamespace and settings give up after this; the caller answers 503. */
 export const DECISION_TIMEOUT_MS = 8_000;

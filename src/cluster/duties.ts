@@ -1,7 +1,7 @@
 /** What membership does of itself, in bounded steps: heartbeats, watching, and the way into and through the layout. */
 import { type RunningWorker, startWorker } from "../env/worker.ts";
 import { saveAddressBook } from "./address-book.ts";
-import { DUTY_TICK_MS, SUSPICION_TICK_MS } from "./cluster-limits.ts";
+import { DUTY_REST_MS, DUTY_TICK_MS, SUSPICION_TICK_MS } from "./cluster-limits.ts";
 import type { ClusterParts } from "./cluster-parts.ts";
 
 /** How often a node that cannot find its layout says so. */
@@ -52,8 +52,9 @@ export class Duties {
     const current = layouts.current();
     const own = current?.active.member(options.self);
     await joining.step(own !== undefined);
-    if (current !== undefined && own?.role === "storage") await admission.step(current);
-    return DUTY_TICK_MS;
+    if (current === undefined || own === undefined) return DUTY_TICK_MS;
+    const isBusy = own.role === "storage" && (await admission.step(current));
+    return isBusy || !current.document.formed || !joining.isDone ? DUTY_TICK_MS : DUTY_REST_MS;
   }
 
   #saveAddresses(): void {

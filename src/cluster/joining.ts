@@ -63,13 +63,18 @@ export class Joining {
     this.#logLimiter = new LogLimiter(parts.env.clock);
   }
 
+  /** A member has nobody to ask any more. */
+  get isDone(): boolean {
+    return this.#greeted || this.#parts.seeds.length === 0;
+  }
+
   /**
    * Asks the addresses, all at once, if it is time to: until the node is a member and has once been answered. One after
    * another would take many rounds to find the first node of a new cluster among others that wait for it as well.
    */
   async step(isMember: boolean): Promise<void> {
-    const { env, seeds } = this.#parts;
-    if (isMember && (this.#greeted || seeds.length === 0)) return;
+    const { env } = this.#parts;
+    if (isMember && this.isDone) return;
     if (env.clock.monotonicMs() < this.#nextTryMs) return;
     const urls = this.#round();
     if (urls.length === 0) return;

@@ -5,6 +5,8 @@ import type { Logger } from "./logger.ts";
 export interface Worker {
   readonly name: string;
   step(): Promise<number>;
+  /** Given once, when it is started: `wake` brings the next step at once. For work that comes before it was expected. */
+  wakeBy?(wake: () => void): void;
 }
 
 export interface RunningWorker {
@@ -24,6 +26,8 @@ export function startWorker(
   firstDelayMs: number,
 ): RunningWorker {
   let stopped = false;
+  /** The next step was called for since the last one began. */
+  let isWoken = false;
   let timer: Timer | null = null;
   let running: Promise<void> = Promise.resolve();
   let said = "";
@@ -37,9 +41,11 @@ export function startWorker(
     logger.error("worker-step-failed", { worker: worker.name, error: text });
   };
   const turn = async (): Promise<void> => {
+    isWoken = false;
     let delayMs = PAUSE_AFTER_ERROR_MS;
     try {
       delayMs = await worker.step();
+      if (isWoken) delayMs = 0;
     } catch (error) {
       complain(String(error));
     }
@@ -47,9 +53,18 @@ export function startWorker(
   };
   const schedule = (delayMs: number): void => {
     timer = clock.after(delayMs, () => {
+      timer = null;
       running = turn();
     });
   };
+  worker.wakeBy?.(() => {
+    if (isWoken || stopped) return;
+    isWoken = true;
+    // Without one a step is running, and may have looked already.
+    if (timer === null) return;
+    timer.cancel();
+    schedule(0);
+  });
   schedule(firstDelayMs);
   return {
     stop: () => {

@@ -20,6 +20,8 @@ import { hintTarget, isRottenName } from "./hint-rows.ts";
 
 /** How long a look at what there is to do waits for the next one. */
 const IDLE_MS = 250;
+/** While nothing is kept aside: what is put there wakes. */
+const REST_MS = 2_000;
 /** After somebody who was thought to be there did not answer, and before hints that could not go are tried again. */
 const RETRY_MS = 1_000;
 /** Between two looks at all the hints of an absent home, and at least so many times as long as one of them takes. */
@@ -55,7 +57,15 @@ interface Verdict {
 
 export function handoffWorker(r: Replication, isStopping: () => boolean = () => false): Worker {
   const handoff = new Handoff(r, isStopping);
-  return { name: "handoff", step: () => handoff.step() };
+  return {
+    name: "handoff",
+    step: () => handoff.step(),
+    wakeBy: (wake) => {
+      r.store.watchAsides(() => {
+        if (handoff.isResting) wake();
+      });
+    },
+  };
 }
 
 class Handoff {
@@ -68,6 +78,8 @@ class Handoff {
   #there: ReadonlySet<NodeId> = new Set();
   /** The budget was used up and there is not yet room enough again. */
   #overBudget = false;
+  /** Nothing was kept aside at the last look. */
+  isResting = false;
 
   constructor(r: Replication, isStopping: () => boolean) {
     this.#r = r;
@@ -83,7 +95,8 @@ class Handoff {
     this.#noteReturns(layout);
     const beganMs = this.#r.env.clock.monotonicMs();
     const due = this.#nextDue(beganMs);
-    if (due === null) return IDLE_MS;
+    this.isResting = due === null && this.#r.store.asideUsage().size === 0;
+    if (due === null) return this.isResting ? REST_MS : IDLE_MS;
     const [name, usage, shelf] = due;
     // Should this step fail, the other shelves are not to wait behind this one.
     shelf.dueMs = beganMs + RETRY_MS;

@@ -63,12 +63,18 @@ export class Trees implements RowWatcher {
   /** Partitions whose sums cannot be trusted any more and wait for a scan of their own. */
   #broken = new Set<number>();
   #build: Build | null = null;
+  #onWork: () => void = () => undefined;
   /** Of the world that #policies was last compared with. */
   #version = 0;
 
   constructor(options: TreesOptions) {
     this.#options = options;
     options.store.watchRows(this);
+  }
+
+  /** Told whenever something is to be built that was built before. A new layout is for `step` to notice. */
+  watchWork(listener: () => void): void {
+    this.#onWork = listener;
   }
 
   /** Null until there is a layout. */
@@ -156,11 +162,13 @@ export class Trees implements RowWatcher {
     const partition = shape.partitionOf(key.hash);
     if (this.#built) this.#broken.add(partition);
     if (this.#buildFollows(partition, key)) this.#build?.broken.add(partition);
+    this.#onWork();
   }
 
   /** Makes the trees anew from the rows and compares: those that were kept must be the same. A scan under way is given up. */
   startScrub(): void {
     this.#build = this.#newBuild(null, true);
+    this.#onWork();
   }
 
   get isBuilding(): boolean {

@@ -46,6 +46,35 @@ describe("a worker", () => {
     expect(beganMs).toEqual([5, 115, 225]);
   });
 
+  test("rests until it is woken: while it rests, or by what comes during a step", async () => {
+    const clock = new VirtualClock();
+    const beganMs: number[] = [];
+    let wake = (): void => undefined;
+    const worker = {
+      name: "test",
+      step: async () => {
+        beganMs.push(clock.monotonicMs());
+        await sleep(clock, 10);
+        return 10_000;
+      },
+      wakeBy: (given: () => void) => {
+        wake = given;
+      },
+    };
+    const running = startWorker(clock, recordingLogger([]), worker, 5);
+    const wakeAt = (atMs: number) => clock.after(atMs - clock.monotonicMs(), () => wake());
+    for (const atMs of [100, 100, 205, 207]) wakeAt(atMs);
+    await clock.run(200);
+    expect(beganMs).toEqual([5, 100]);
+    wakeAt(202);
+    await clock.run(9_000);
+    expect(beganMs).toEqual([5, 100, 202, 212]);
+    await running.stop();
+    wake();
+    await clock.run(30_000);
+    expect(beganMs.length).toBe(4);
+  });
+
   test("logs a step that throws and tries again a second later", async () => {
     const { clock, beganMs, logged } = start((count) => {
       if (count === 1) throw new Error("disk on fire");

@@ -72,7 +72,7 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
   {
     name: "nobody hands hints over",
     file: "src/replication/handoff.ts",
-    find: "if (due === null) return IDLE_MS;",
+    find: "if (due === null) return this.isResting ? REST_MS : IDLE_MS;",
     replace: "if (due === null || beganMs >= 0) return IDLE_MS;",
   },
   {
