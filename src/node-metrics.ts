@@ -56,6 +56,10 @@ const COUNTED: Readonly<Record<keyof Counters, readonly [name: string, help: str
   restoredDropped: ["restored_rows_dropped", "Rows of a restored backup that other owners know."],
   quarantined: ["quarantined_rows", "Rows of a restored backup that may have been deleted since."],
   actorsRenewed: ["actors_renewed", "Times that this database was found to be a copy of another."],
+  actorsTaken: [
+    "actors_taken",
+    "Starts that minted before every member knew of their epochs, under an actor of their own.",
+  ],
   diskFull: ["disk_full", "Writes refused because the disk was full."],
 };
 

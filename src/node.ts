@@ -127,7 +127,8 @@ export function createNode(options: NodeOptions): GyreNode {
   const { store, keyring, client, cluster } = parts;
   let copyCheck: CopyCheck | null = null;
   const mayBeCopy = () => copyCheck?.isPending === true;
-  const replication = replicationOf({ ...options, env: wakeful }, parts, mayBeCopy);
+  const beforeMint = () => copyCheck?.beforeMint();
+  const replication = replicationOf({ ...options, env: wakeful }, parts, mayBeCopy, beforeMint);
   copyCheck = new CopyCheck(replication, () => cluster.beginRecovery());
   const graceMs = config.graceMs ?? GRACE_DEFAULT_MS;
   const reaping = createReaping(replication, env.clock, graceMs, config.contextEntriesMax);
@@ -279,6 +280,7 @@ function replicationOf(
   { config, env, data }: NodeOptions,
   { store, client, cluster }: Parts,
   mayBeCopy: () => boolean,
+  beforeMint: () => void,
 ): Replication {
   const clock = new HybridClock(() => env.clock.wallMs() + cluster.clocks.correctionMs());
   const doubt = new Doubt({
@@ -303,6 +305,7 @@ function replicationOf(
       store,
       clock,
       hasher: env.hasher,
+      beforeMint,
       beforeOverwrite: (key) => doubt.beforeOverwrite(key),
     }),
     clock,

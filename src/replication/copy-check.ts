@@ -1,10 +1,13 @@
 /**
  * Notices that this database is a copy of another: a virtual machine or a directory that was rolled back, a clone of it that
  * runs beside it. Such a database mints dots that are taken, and what was acknowledged after it was made is missing
- * (reliability.md 3 A3.5). Its own files cannot show it, so peers remember of each actor the end of its epochs and its newest
+ * (reliability.md 3 A3.5). Its own files cannot show it, so peers remember of each database the end of its epochs and its newest
  * sequence: whoever hears of more than it has itself is not what it believes to be.
  *
- *     actorSeen   [actor, epochEnd, sequence]   -> [epochEnd, sequence]     the highest that was heard before, 0 for none
+ *     actorSeen   [database, epochEnd, sequence]   -> [epochEnd, sequence]     the highest that was heard before, 0 for none
+ *
+ * A start whose epochs not every member knows of mints under an actor of its own: an older copy, of which nobody could tell
+ * that it is one, would give out the same epochs (docs/decisions/0018-epochs-of-one-start.md).
  */
 import { type MessageHandlers, PeerError, type WireFields } from "../cluster/peer-channel.ts";
 import { readBytes, readInt } from "../cluster/wire-read.ts";
@@ -25,23 +28,24 @@ import type { Replication } from "./context.ts";
 import { badMessage } from "./data-messages.ts";
 import { membersOf } from "./storage-members.ts";
 
-/** Followed by the actor in hex digits. The value: the end of its epochs, 8 bytes, big-endian. */
-const META_PREFIX = "epochs-seen/";
-const ACTOR_BYTES = 16;
+/** Followed by the database in hex digits. The value: the end of its epochs and its newest sequence, 8 bytes each, big-endian. */
+const META_PREFIX = "database-seen/";
+const DATABASE_BYTES = 16;
+const SEEN_BYTES = 16;
 const ASK_TIMEOUT_MS = 1_000;
-/** While somebody has not answered: at the start addresses are still being learned. */
+/** While somebody has not answered: at the start addresses are still being learned. Or while the disk is full. */
 const ASK_AGAIN_MS = 100;
 const TWO_POW_32 = 2 ** 32;
 
 interface Seen {
   readonly epochEnd: number;
-  /** Since this process started: it changes with every write. */
   readonly sequence: number;
 }
 
-/** What this node remembers of the actors of others. */
+/** What this node remembers of the databases of others. */
 export class ActorsSeen {
   readonly #meta: MetaStore;
+  /** As it is stored; a full disk may be behind, with sequences. */
   readonly #seen = new Map<ActorId, Seen>();
 
   constructor(meta: MetaStore) {
@@ -51,8 +55,8 @@ export class ActorsSeen {
   handlers(): MessageHandlers {
     return {
       actorSeen: (fields) => {
-        const bytes = readBytes(fields, 0, "actor", ACTOR_BYTES);
-        if (bytes.length !== ACTOR_BYTES) throw badMessage("an actor");
+        const bytes = readBytes(fields, 0, "database", DATABASE_BYTES);
+        if (bytes.length !== DATABASE_BYTES) throw badMessage("a database");
         const told = {
           epochEnd: readInt(fields, 1, "epochEnd", 0, Number.MAX_SAFE_INTEGER),
           sequence: readInt(fields, 2, "sequence", 0, Number.MAX_SAFE_INTEGER),
@@ -64,21 +68,32 @@ export class ActorsSeen {
   }
 
   /** Returns what was known before. @throws DiskFullError */
-  #learn(actor: ActorId, told: Seen): Seen {
-    const name = META_PREFIX + bytesToHex(bytesFromByteString(actor));
-    const known = this.#seen.get(actor) ?? { epochEnd: decode(this.#meta.get(name)), sequence: 0 };
-    // Durable before it is answered, but it changes only with a start of that node, or after thousands of epochs.
-    if (told.epochEnd > known.epochEnd) this.#meta.set(name, encode(told.epochEnd));
-    this.#seen.delete(actor);
-    this.#seen.set(actor, {
+  #learn(database: ActorId, told: Seen): Seen {
+    const name = META_PREFIX + bytesToHex(bytesFromByteString(database));
+    const known = this.#seen.get(database) ?? decode(this.#meta.get(name));
+    const seen = {
       epochEnd: Math.max(told.epochEnd, known.epochEnd),
       sequence: Math.max(told.sequence, known.sequence),
-    });
+    };
+    // Durable before it is answered. A database that is written to tells twice a second, and only what has risen costs a commit.
+    if (seen.epochEnd > known.epochEnd) this.#meta.set(name, encode(seen));
+    else if (seen.sequence > known.sequence) this.#setIfRoom(name, encode(seen));
+    this.#seen.delete(database);
+    this.#seen.set(database, seen);
     for (const oldest of this.#seen.keys()) {
       if (this.#seen.size <= ACTORS_SEEN_MAX) break;
       this.#seen.delete(oldest);
     }
     return known;
+  }
+
+  /** On a full disk it is remembered in memory: better than no answer. */
+  #setIfRoom(name: string, value: Uint8Array): void {
+    try {
+      this.#meta.set(name, value);
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+    }
   }
 }
 
@@ -94,6 +109,13 @@ export class CopyCheck implements Worker {
   readonly #opened: Seen;
   readonly #startedMs: number;
   readonly #met = new Set<NodeId>();
+  /** Who has stored the end of epochs leased since the start. */
+  readonly #told = new Set<NodeId>();
+  /** All members have: none of these epochs is given out again by a copy that does not learn that it is one. */
+  #isTold = false;
+  #hasOwnActor = false;
+  /** Of the epochs of which members were last told. */
+  #toldEnd = 0;
   /** First everybody is asked, then everybody is told of a lease of this start's own, then some are asked now and then. */
   #phase: "asking" | "telling" | "running" = "asking";
   #turn = 0;
@@ -116,6 +138,21 @@ export class CopyCheck implements Worker {
     return layout.member(self)?.role !== "gateway" && membersOf(layout, self).length > 0;
   }
 
+  /**
+   * Called before each dot. In a start whose epochs not everybody knows of, the first one is minted under a new actor, which
+   * no copy made before it has, and no copy made after it goes on with where this start does.
+   * @throws DiskFullError
+   */
+  beforeMint(): void {
+    const { store, actors, counters } = this.#r;
+    if (!this.#isTold && !this.#hasOwnActor) {
+      store.takeActor();
+      this.#hasOwnActor = true;
+      counters.actorsTaken++;
+    }
+    if (actors.own.actor !== store.actorId) actors.renewed(store.actorId);
+  }
+
   async step(): Promise<number> {
     const { membership, self, store, env } = this.#r;
     const layout = membership.layout();
@@ -136,12 +173,14 @@ export class CopyCheck implements Worker {
       // Its commit ends this turn.
       return 1;
     }
+    this.#isTold ||= members.length > 0 && members.every((node) => this.#told.has(node));
     this.#phase = "running";
     return COPY_CHECK_INTERVAL_MS;
   }
 
   #toAsk(members: readonly NodeId[], unmet: readonly NodeId[]): readonly NodeId[] {
-    if (this.#phase === "running") return this.#some(members);
+    const isSettled = this.#r.store.epochEnd <= this.#toldEnd;
+    if (this.#phase === "running") return isSettled ? this.#some(members) : members;
     // Whoever has said what it knew of this database when it was opened would say the same again.
     return this.#phase === "asking" ? unmet : members;
   }
@@ -157,7 +196,7 @@ export class CopyCheck implements Worker {
 
   async #askAll(nodes: readonly NodeId[]): Promise<void> {
     const { store } = this.#r;
-    const { actorId } = store;
+    const { databaseId } = store;
     const now: Seen = { epochEnd: store.epochEnd, sequence: store.lastSequence() };
     try {
       await store.whenDurable(now.sequence);
@@ -165,19 +204,24 @@ export class CopyCheck implements Worker {
       // The turn was undone on a full disk: what was to be told never was.
       return;
     }
+    const answered: NodeId[] = [];
     const isCopy = await Promise.all(
       nodes.map(async (node) => {
         const isMet = this.#met.has(node);
         // Before everybody was asked nobody is told more than was known at the start.
         const told = isMet && this.#phase !== "asking" ? now : this.#opened;
-        const seen = await this.#ask(node, actorId, told);
+        const seen = await this.#ask(node, databaseId, told);
         if (seen === null) return false;
         this.#met.add(node);
+        if (told.epochEnd > this.#opened.epochEnd) answered.push(node);
         const sequence = told === now ? store.lastSequence() : told.sequence;
         return seen.epochEnd > told.epochEnd || seen.sequence > sequence;
       }),
     );
-    if (store.actorId === actorId && isCopy.includes(true)) this.#giveUp();
+    if (store.databaseId !== databaseId) return;
+    if (isCopy.includes(true)) this.#giveUp();
+    for (const node of answered) this.#told.add(node);
+    this.#toldEnd = now.epochEnd;
   }
 
   /**
@@ -202,14 +246,18 @@ export class CopyCheck implements Worker {
     return env.failStop("this database was rolled back, or is a copy of one that went on");
   }
 
-  /** Others each time. */
+  /** Others each time, and some who do not know of this start's epochs yet. */
   #some(members: readonly NodeId[]): NodeId[] {
-    const count = Math.min(COPY_CHECK_PEERS, members.length);
-    return Array.from({ length: count }, () => members[this.#turn++ % members.length] as NodeId);
+    const turn = this.#turn++ * COPY_CHECK_PEERS;
+    const some = (nodes: readonly NodeId[]): NodeId[] => {
+      const count = Math.min(COPY_CHECK_PEERS, nodes.length);
+      return Array.from({ length: count }, (_, i) => nodes[(turn + i) % nodes.length] as NodeId);
+    };
+    return [...new Set([...some(members), ...some(members.filter((n) => !this.#told.has(n)))])];
   }
 
-  async #ask(node: NodeId, actor: ActorId, told: Seen): Promise<Seen | null> {
-    const fields: WireFields = [bytesFromByteString(actor), told.epochEnd, told.sequence];
+  async #ask(node: NodeId, database: ActorId, told: Seen): Promise<Seen | null> {
+    const fields: WireFields = [bytesFromByteString(database), told.epochEnd, told.sequence];
     try {
       const answer = await this.#r.channel.send(node, "actorSeen", fields, {
         timeoutMs: ASK_TIMEOUT_MS,
@@ -226,16 +274,19 @@ export class CopyCheck implements Worker {
   }
 }
 
-function encode(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
+function encode({ epochEnd, sequence }: Seen): Uint8Array {
+  const bytes = new Uint8Array(SEEN_BYTES);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, Math.floor(value / TWO_POW_32));
-  view.setUint32(4, value % TWO_POW_32);
+  view.setUint32(0, Math.floor(epochEnd / TWO_POW_32));
+  view.setUint32(4, epochEnd % TWO_POW_32);
+  view.setUint32(8, Math.floor(sequence / TWO_POW_32));
+  view.setUint32(12, sequence % TWO_POW_32);
   return bytes;
 }
 
-function decode(bytes: Uint8Array | undefined): number {
-  if (bytes?.length !== 8) return 0;
+function decode(bytes: Uint8Array | undefined): Seen {
+  if (bytes?.length !== SEEN_BYTES) return { epochEnd: 0, sequence: 0 };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return view.getUint32(0) * TWO_POW_32 + view.getUint32(4);
+  const at = (offset: number) => view.getUint32(offset) * TWO_POW_32 + view.getUint32(offset + 4);
+  return { epochEnd: at(0), sequence: at(8) };
 }

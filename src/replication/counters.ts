@@ -37,6 +37,7 @@ export interface Counters {
   restoredDropped: number;
   quarantined: number;
   actorsRenewed: number;
+  actorsTaken: number;
 }
 
 export function newCounters(): Counters {
@@ -78,5 +79,6 @@ export function newCounters(): Counters {
     restoredDropped: 0,
     quarantined: 0,
     actorsRenewed: 0,
+    actorsTaken: 0,
   };
 }

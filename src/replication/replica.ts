@@ -56,18 +56,22 @@ export class Replica {
   readonly #store: RecordStore;
   readonly #clock: HybridClock;
   readonly #hasher: Hasher;
+  readonly #beforeMint: () => void;
   readonly #beforeOverwrite: (key: Key) => void;
 
   constructor(parts: {
     readonly store: RecordStore;
     readonly clock: HybridClock;
     readonly hasher: Hasher;
+    /** Called before a dot is minted, under the actor that the store has then (copy-check.ts). @throws DiskFullError */
+    readonly beforeMint: () => void;
     /** Called before an unreadable row is written anew: from then on it must not be trusted (doubt.ts). */
     readonly beforeOverwrite: (key: Key) => void;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#hasher = parts.hasher;
+    this.#beforeMint = parts.beforeMint;
     this.#beforeOverwrite = parts.beforeOverwrite;
   }
 
@@ -81,6 +85,8 @@ export class Replica {
    * were taken for it alone, so that one which outlives another cannot go on where that had been.
    */
   coordinate(put: CoordinatedPut, standsFor: NodeId | null = null): CoordinatedOutcome {
+    // This commits, once in a start. So before anything is read that a commit which fails may take back.
+    this.#beforeMint();
     const stored = this.#store.read(put.key);
     let local = stored.state === "record" ? stored.record : null;
     let { sequence } = stored;

@@ -39,7 +39,7 @@ export class EpochLease {
     return this.#next >= this.#end;
   }
 
-  /** Leases the next block. REQUIRES an open transaction. */
+  /** Leases the next block, or, while one is not used up, a longer one. REQUIRES an open transaction. */
   renew(): void {
     const end = this.#next + EPOCH_LEASE;
     assert(end <= EPOCH_MAX, "epochs are used up: start with a new data directory");

@@ -2,6 +2,8 @@
 
 /** 16 bytes: the actor of this database's dots. Absent: the next open of the store makes a new one. */
 export const ACTOR_META = "actor-id";
+/** 16 bytes: as which peers know this database, whatever actor it mints under since. Absent: its actor. */
+export const DATABASE_META = "database-id";
 /** 8 bytes: the end of the last leased block of epochs. */
 export const EPOCH_LEASE_META = "epoch-lease";
 /** The node this database belongs to, in hex digits as UTF-8: shows a file that was copied from another node. */

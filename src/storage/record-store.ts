@@ -105,12 +105,19 @@ export interface RowWatcher {
 export interface RecordStore {
   /** The actor of this database's dots. A new one after any loss or unclean stop that may forget. */
   readonly actorId: ActorId;
+  /** As which peers know this database: it outlives an actor that was taken only to mint, and ends where rows may be missing. */
+  readonly databaseId: ActorId;
   /** Every epoch that this database has given out under its actor is below it. */
   readonly epochEnd: number;
   /** Every epoch that this start of the database gives out is this one or above. */
   readonly firstEpoch: number;
   /** This database was found to be a copy of another: from now on it mints under a new actor, in doubt. Durable when it returns. */
   renewActor(): void;
+  /**
+   * From now on this start mints under an actor that no other start and no copy of the database has; its rows are what they
+   * were. Durable when it returns. @throws DiskFullError
+   */
+  takeActor(): void;
   read(key: Key): StoredRecord;
   /**
    * Puts the record into the turn's transaction and into the cache; durable when `whenDurable(sequence)` resolves.

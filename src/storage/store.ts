@@ -6,10 +6,9 @@ import { TURN_BYTES_MAX, TURN_RECORDS_MAX } from "../core/limits.ts";
 import { recordBytes } from "../core/record.ts";
 import { encodeBody, encodeHead } from "../core/record-codec.ts";
 import type { CausalRecord } from "../core/version.ts";
-import type { AsideUsage, Disk, Minted, PlaceCursor } from "../env/disk.ts";
+import type { AsideUsage, Disk, Minted } from "../env/disk.ts";
 import type { MetaStore } from "../env/meta-store.ts";
-import type { Random } from "../env/random.ts";
-import { openActor, renewActor } from "./actor.ts";
+import { StoredActor } from "./actor.ts";
 import { AsideRows } from "./aside-rows.ts";
 import { BrokenPages } from "./broken-pages.ts";
 import { RowChecksum } from "./checksum.ts";
@@ -39,11 +38,10 @@ const CACHE_FRACTION_MAX = 4;
 
 /** The records of one node: a write-through cache over a disk, with group commit, checksums and epochs. */
 export class Store implements RecordStore {
-  #actorId: ActorId;
   readonly meta: MetaStore;
 
   readonly #disk: Disk;
-  readonly #random: Random;
+  readonly #actor: StoredActor;
   readonly #cache: LRUCache<string, FoundRecord>;
   readonly #checksum: RowChecksum;
   readonly #reader: RowReader;
@@ -98,12 +96,16 @@ export class Store implements RecordStore {
     this.#asides = new AsideRows(options, this.#checksum, this.#turn, pages);
     this.#restored = new RestoredRows(options, this.#asides, this.#turn);
     this.meta = this.#makeMeta(pages);
-    this.#actorId = openActor(options.disk, this.#turn, options.random);
-    this.#random = options.random;
+    const { disk, random } = options;
+    this.#actor = new StoredActor({ disk, random, turn: this.#turn, epochs: this.#epochs });
   }
 
   get actorId(): ActorId {
-    return this.#actorId;
+    return this.#actor.actorId;
+  }
+
+  get databaseId(): ActorId {
+    return this.#actor.databaseId;
   }
 
   get firstEpoch(): number {
@@ -115,7 +117,11 @@ export class Store implements RecordStore {
   }
 
   renewActor(): void {
-    this.#actorId = renewActor(this.#disk, this.#turn, this.#random);
+    this.#actor.renew();
+  }
+
+  takeActor(): void {
+    this.#actor.take();
   }
 
   get counters(): StoreCounters {
@@ -233,13 +239,8 @@ export class Store implements RecordStore {
     return this.#asides.ofKey(key);
   }
 
-  scanAside(
-    shelf: string,
-    after: PlaceCursor | null,
-    limit: number,
-  ): { readonly rows: readonly AsideFound[]; readonly next: PlaceCursor | null } {
-    return this.#asides.scan(shelf, after, limit);
-  }
+  scanAside: RecordStore["scanAside"] = (shelf, after, limit) =>
+    this.#asides.scan(shelf, after, limit);
 
   dropAside(rows: Parameters<RecordStore["dropAside"]>[0]): boolean[] {
     return this.#asides.drop(rows);

@@ -427,6 +427,7 @@ describe("read repair", () => {
     store.unreadable.add(cluster.key("k").id);
     store.takeEpoch = () => acts.push("epoch");
     const replica = new Replica({
+      beforeMint: () => undefined,
       store,
       clock: cluster.node(0).replication.clock,
       hasher: cluster.node(0).replication.env.hasher,
@@ -434,6 +435,22 @@ describe("read repair", () => {
     });
     replica.coordinate({ ...cluster.putRequest("k", "v"), writeQuorum: 2 });
     expect(acts).toEqual(["mark", "epoch"]);
+  });
+
+  test("a dot is minted under the actor that is taken for it", () => {
+    const cluster = new ReplicationCluster(THREE);
+    const { store, replication } = cluster.node(0);
+    const { clock, env } = replication;
+    const replica = new Replica({
+      ...{ store, clock, hasher: env.hasher },
+      beforeMint: () => store.takeActor(),
+      beforeOverwrite: () => undefined,
+    });
+    const { actorId } = store;
+    const put = replica.coordinate({ ...cluster.putRequest("k", "v"), writeQuorum: 2 });
+    if (put.status !== "written") throw new Error(put.status);
+    expect(put.sibling.dot.actor === actorId).toBe(false);
+    expect(put.sibling.dot.actor).toBe(store.actorId);
   });
 
   test("a hint that the mark's commit takes back is in no put", () => {
@@ -446,6 +463,7 @@ describe("read repair", () => {
     const sequence = store.setAside(shelf, key, hinted, null, new Uint8Array(0));
     store.unreadable.add(key.id);
     const replica = new Replica({
+      beforeMint: () => undefined,
       store,
       clock: cluster.node(0).replication.clock,
       hasher: cluster.node(0).replication.env.hasher,

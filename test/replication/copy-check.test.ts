@@ -213,6 +213,122 @@ describe("a database that is a copy", () => {
   });
 });
 
+describe("what peers remember of a database", () => {
+  test("outlives their own restarts: its newest sequence, too", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    const process = started(node);
+    await process.step(c);
+    await c.put(0, "k", "v");
+    await process.step(c);
+    const sequence = node.store.lastSequence();
+    // Without another epoch.
+    await c.put(0, "k", "w");
+    await process.step(c);
+    for (const { handlers, store } of c.nodes) {
+      Object.assign(handlers, new ActorsSeen(store.meta).handlers());
+    }
+    const copy = started(node, earlier(node.store, { sequence }));
+    await copy.step(c);
+    expect(copy.copies).toBe(1);
+  });
+
+  test("is kept in memory while a disk is full, and the answer is given all the same", () => {
+    const { store } = cluster().node(0);
+    let isFull = false;
+    const meta = {
+      ...store.meta,
+      set: (name: string, value: Uint8Array) => {
+        if (isFull) throw new DiskFullError("full");
+        store.meta.set(name, value);
+      },
+    };
+    const handler = new ActorsSeen(meta).handlers()["actorSeen"];
+    const tell = (epochEnd: number, sequence: number) =>
+      handler?.([new Uint8Array(16), epochEnd, sequence], {} as never);
+    expect(tell(10, 5)).toEqual([0, 0]);
+    isFull = true;
+    expect(tell(10, 6)).toEqual([10, 5]);
+    expect(tell(10, 6)).toEqual([10, 6]);
+    expect(() => tell(11, 6)).toThrow(DiskFullError);
+  });
+});
+
+describe("a start", () => {
+  test("whose epochs a member does not know of mints under an actor of its own, without doubt", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    const { store } = node;
+    const { actorId, databaseId } = store;
+    const { actors, doubt, counters } = node.replication;
+    const before = actors.own.generation;
+    c.drop = (_from, to) => (to === c.node(2).id ? "refuse" : "deliver");
+    const { check, ...process } = started(node);
+    await process.step(c);
+    await c.clock.run(c.clock.monotonicMs() + COPY_CHECK_PATIENCE_MS);
+    for (let i = 0; i < 4; i++) await process.step(c);
+    expect([check.isPending, store.actorId]).toEqual([false, actorId]);
+    check.beforeMint();
+    const taken = store.actorId;
+    expect([taken === actorId, store.databaseId, actors.own.actor]).toEqual([
+      false,
+      databaseId,
+      taken,
+    ]);
+    expect(actors.own.generation).toBeGreaterThan(before);
+    expect([doubt.any, counters.actorsTaken]).toEqual([false, 1]);
+    check.beforeMint();
+    expect(store.actorId).toBe(taken);
+  });
+
+  test("does so before it has asked anybody, and when there is nobody to tell", () => {
+    for (const c of [cluster(), new ReplicationCluster(["eu"], 1)]) {
+      const { store } = c.node(0);
+      const { actorId } = store;
+      started(c.node(0)).check.beforeMint();
+      expect(store.actorId).not.toBe(actorId);
+    }
+  });
+
+  test("whose epochs everybody knows of goes on under the actor that it found, also when one was told later", async () => {
+    for (const late of [false, true]) {
+      const c = cluster();
+      const { store } = c.node(0);
+      const { actorId } = store;
+      c.drop = (_from, to) => (late && to === c.node(2).id ? "refuse" : "deliver");
+      const { check, ...process } = started(c.node(0));
+      await process.step(c);
+      await c.clock.run(c.clock.monotonicMs() + COPY_CHECK_PATIENCE_MS);
+      for (let i = 0; i < 2; i++) await process.step(c);
+      c.drop = () => "deliver";
+      for (let i = 0; i < 3; i++) await process.step(c);
+      check.beforeMint();
+      expect(store.actorId).toBe(actorId);
+    }
+  });
+
+  test("tells everybody of epochs that it leases later", async () => {
+    const c = new ReplicationCluster(["eu", "eu", "eu", "eu", "eu"], 5);
+    const told: string[] = [];
+    const { store } = c.node(0);
+    for (const { handlers, store: own } of c.nodes) {
+      Object.assign(handlers, new ActorsSeen(own.meta).handlers());
+    }
+    const process = started(c.node(0));
+    for (let i = 0; i < 3; i++) await process.step(c);
+    c.drop = (_from, to) => {
+      told.push(to);
+      return "deliver";
+    };
+    await process.step(c);
+    expect(told.length).toBe(2);
+    told.length = 0;
+    store.takeEpoch();
+    await process.step(c);
+    expect(told.length).toBe(4);
+  });
+});
+
 describe("a peer that could not be asked at the start", () => {
   test("tells it later, though what was merged meanwhile has hidden it", async () => {
     const c = cluster();

@@ -169,9 +169,7 @@ export function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions
     clockJumpByMs: random.pick([1_000, 4_000, MINUTE_MS, 10 * MINUTE_MS, 48 * 60 * MINUTE_MS]),
   };
   if (!random.chance(0.08)) return drawn;
-  // What shows that a machine was rolled back is what its peers remember, the newest of it in memory: nobody else may die.
-  const deaths = { crashMs: 0, forgetRowMs: 0, loseDatabaseMs: 0, restoreMs: 0, loseNewestMs: 0 };
-  return { ...drawn, ...deaths, powerCutMs: 0, rollBackMs: often(1, 1, 3) };
+  return { ...drawn, rollBackMs: often(1, 1, 3) };
 }
 
 /** By a stream of its own. */

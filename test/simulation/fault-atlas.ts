@@ -48,7 +48,7 @@ export class FaultAtlas {
   mayLoseDatabase(node: number): boolean {
     // While one is in doubt, a second one could leave nobody to ask; so could two of three electors.
     const storage = this.#nodes.filter((other) => other.role === "storage");
-    if (storage.some((other) => other.inDoubt || other.abstains)) return false;
+    if (storage.some((other) => other.inDoubt || other.abstains || other.isSetBack)) return false;
     return this.keysAt(node).every((key) => this.#survivable(node, key));
   }
 

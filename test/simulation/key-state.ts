@@ -21,7 +21,7 @@ export interface KeyState {
   isReaped: boolean;
   /** What rows that were reaped, and entries of contexts that were compacted, had told of: no context need cover it any more. */
   readonly forgotten: Set<Mint>;
-  /** A power cut took back what was not synced: strict reads promise nothing any more (durability=process). */
+  /** Strict reads promise nothing any more: a power cut took back what was not synced, or nobody knew of a set back. */
   isWeakened: boolean;
   /** Home replicas, by node number: they never change in this floor of the simulator. */
   homes: readonly number[];

@@ -27,6 +27,18 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
     replace: "minted.epoch >= 0 &&",
   },
   {
+    name: "a start that has told nobody mints under the actor that it found",
+    file: "src/replication/copy-check.ts",
+    find: "if (!this.#isTold && !this.#hasOwnActor) {",
+    replace: "if (!this.#isTold && this.#hasOwnActor) {",
+  },
+  {
+    name: "a database that hears that it is a copy goes on",
+    file: "src/replication/copy-check.ts",
+    find: "if (isCopy.includes(true)) this.#giveUp();",
+    replace: "if (isCopy.length > 16) this.#giveUp();",
+  },
+  {
     name: "doubt does not survive a restart",
     file: "src/replication/doubt.ts",
     find: "this.#everywhere = parts.meta.get(IN_DOUBT_META) !== undefined;",

@@ -23,6 +23,8 @@ export class SimNode {
   incarnation = 0;
   /** The database was lost and no process has found that out yet. */
   forgotten = false;
+  /** Its disk was set back to a snapshot, and it may still be told. */
+  isSetBack = false;
   process: SimProcess | null = null;
   /** Copies of the disk that somebody took. */
   readonly backups: DiskImage[] = [];

@@ -22,6 +22,7 @@ import { Ledger } from "./ledger.ts";
 import { observedDisk } from "./observed-disk.ts";
 import type { SimOptions } from "./options.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { SetBacks } from "./set-backs.ts";
 import { simCrypto } from "./sim-crypto.ts";
 import type { SimDiskHandle } from "./sim-disk.ts";
 import { peerUrlOf, SimNetwork } from "./sim-network.ts";
@@ -46,6 +47,7 @@ export class World {
   readonly atlas: FaultAtlas;
   readonly custodian: Custodian;
   readonly losses: Losses;
+  readonly setBacks: SetBacks;
   readonly violations: Violation[] = [];
   /** Faults injected and states reached, by name. */
   readonly counts = new Map<string, number>();
@@ -80,6 +82,12 @@ export class World {
     this.custodian = new Custodian(this.ledger, this.nodes, {
       report,
       nowMs: () => this.nowMs,
+    });
+    this.setBacks = new SetBacks({
+      nodes: this.nodes,
+      ledger: this.ledger,
+      clock: this.clock,
+      count,
     });
     this.losses = new Losses({
       ledger: this.ledger,
@@ -150,6 +158,7 @@ export class World {
       hasUncommitted: (what) => this.ledger.hasUncommitted(index, what),
     });
     node.process = process;
+    this.setBacks.booted(index);
     this.trace.add(this.nowMs, `boot ${index} ${node.incarnation} ${forgotten}`);
     let commitsLeft = diesAtCommit;
     const disk = observedDisk(node.disk.open(), this.#reaps.observerFor(index), () => {
@@ -279,6 +288,7 @@ export class World {
   #startAgainAsCopy(index: number): void {
     const keys = this.atlas.keysAt(index);
     this.count("copy ended itself");
+    this.setBacks.noticed(index);
     this.crash(index);
     this.losses.lose(index, keys);
     const { disk } = this.node(index);
@@ -324,7 +334,7 @@ export class World {
   #judge(index: number, event: string, fields: LogFields): void {
     if (EXPLAINED_ERRORS.has(event)) return;
     if (event === "all-owners-in-doubt" && this.#hasSoleOwners()) return;
-    if (event === "database-is-a-copy" && this.options.faults.rollBackMs > 0) return;
+    if (this.options.faults.rollBackMs > 0 && COPY_ERRORS.has(event)) return;
     if (String(fields["error"] ?? "").includes("DiskFullError")) return;
     if (event === "tree-mismatch") {
       this.violate("tree-equals-rows", `node ${index} has trees that are not as its rows`);
@@ -343,6 +353,8 @@ function forgetActor(disk: SimDiskHandle): void {
 
 const COPY_REASON = "this database was rolled back, or is a copy of one that went on";
 const COPY_RESTART_MS = 200;
+/** Rows may have rotten by the time that they are held apart. */
+const COPY_ERRORS = new Set(["database-is-a-copy", "restored-row-unreadable"]);
 
 const EXPLAINED_ERRORS = new Set([
   "row-damaged",

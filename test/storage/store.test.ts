@@ -475,6 +475,51 @@ describe("epochs and actor", () => {
   });
 });
 
+describe("an actor that a start takes for itself", () => {
+  test("is durable with its first epochs: no copy of any moment mints where this start does", () => {
+    const { databaseId } = bench.store;
+    const before = disk.image();
+    bench.store.takeActor();
+    const after = disk.image();
+    const { actorId } = bench.store;
+    const epoch = bench.store.takeEpoch();
+    const openedFrom = (image: typeof before) => {
+      disk.crash();
+      disk.putBack(image);
+      bench = storeOver(hasher, disk.open());
+      return bench.store;
+    };
+    expect(openedFrom(before).actorId).not.toBe(actorId);
+    const copy = openedFrom(after);
+    expect([copy.actorId, copy.databaseId]).toEqual([actorId, databaseId]);
+    expect(copy.takeEpoch()).toBeGreaterThan(epoch);
+  });
+
+  test("leaves the database what its peers know it as; a database in doubt is another one", () => {
+    const { databaseId } = bench.store;
+    for (let start = 0; start < 2; start++) {
+      bench.store.takeActor();
+      expect(bench.store.databaseId).toBe(databaseId);
+      restart();
+      expect(bench.store.databaseId).toBe(databaseId);
+    }
+    bench.store.renewActor();
+    const { actorId } = bench.store;
+    expect([bench.store.databaseId, actorId === databaseId]).toEqual([actorId, false]);
+    restart();
+    expect([bench.store.databaseId, bench.store.actorId]).toEqual([actorId, actorId]);
+  });
+
+  test("that a full disk refuses is not taken", () => {
+    const { actorId } = bench.store;
+    disk.fullCommits = 1;
+    expect(() => bench.store.takeActor()).toThrow(DiskFullError);
+    expect(bench.store.actorId).toBe(actorId);
+    restart();
+    expect(bench.store.actorId).toBe(actorId);
+  });
+});
+
 describe("small values", () => {
   test("are durable when set returns, and so is the turn before them", () => {
     const sequence = bench.write("k", "v");

@@ -96,6 +96,7 @@ export class FakeStore implements RecordStore {
   actorId;
   epochEnd = 1;
   readonly firstEpoch = 0;
+  databaseId;
   autoCommit = true;
   readonly unreadable = new Set<string>();
   readonly rows = new Map<string, Row>();
@@ -113,6 +114,7 @@ export class FakeStore implements RecordStore {
   constructor(clock: VirtualClock, number: number) {
     this.#clock = clock;
     this.actorId = actorIdFromBytes(new Uint8Array(16).fill(number));
+    this.databaseId = this.actorId;
   }
 
   readonly meta = {
@@ -176,6 +178,11 @@ export class FakeStore implements RecordStore {
 
   renewActor(): void {
     this.actorId = actorIdFromBytes(new Uint8Array(16).fill(100 + ++this.#epoch));
+    this.databaseId = this.actorId;
+  }
+
+  takeActor(): void {
+    this.actorId = actorIdFromBytes(new Uint8Array(16).fill(200 + ++this.#epoch));
   }
 
   takeEpoch(): number {
@@ -501,6 +508,7 @@ export class ReplicationCluster {
       channel: this.#channelOf(member.id, sent),
       store,
       replica: new Replica({
+        beforeMint: () => undefined,
         store,
         clock,
         hasher,

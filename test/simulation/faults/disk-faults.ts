@@ -61,6 +61,7 @@ export function loseDatabase(kit: FaultKit): void {
   kit.trace(`lose ${node.index}`);
   const keys = world.atlas.keysAt(node.index);
   world.losses.lose(node.index, keys);
+  world.setBacks.noticed(node.index);
   node.disk.lose();
   node.forgotten = true;
   world.atlas.lostDatabase(node.index, keys);

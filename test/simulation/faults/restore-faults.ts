@@ -47,8 +47,9 @@ export function loseNewest(kit: FaultKit): void {
  */
 export function rollBack(kit: FaultKit): void {
   const node = victim(kit);
-  const image = node?.backups.at(-1);
-  if (node !== null && image !== undefined) goBack(kit, node, image, "disk rolled back", false);
+  if (node === null) return;
+  // What is older than its peers' last word of it can be noticed, what is younger must do no harm either.
+  goBack(kit, node, kit.other.pick(node.backups), "disk rolled back", false);
 }
 
 /** `isKnown`: the disk tells that it went back, so that its rows are held apart from the next open on. */
@@ -59,13 +60,12 @@ function goBack(
   fault: string,
   isKnown: boolean,
 ): void {
-  const { atlas } = kit.world;
+  const { atlas, setBacks } = kit.world;
   kit.down(node);
   kit.world.count(fault);
   kit.trace(`${fault} ${node.index}`);
   const keys = atlas.keysAt(node.index);
-  // Where nothing on the disk shows it, only peers can tell, and not all that they know outlives them.
-  if (isKnown) kit.world.losses.lose(node.index, keys);
+  kit.world.losses.lose(node.index, keys);
   node.disk.putBack(image);
   // Its next start takes a new actor, of which peers remember nothing: to them it is a power cut.
   const isPowerCut = !isKnown && kit.world.options.durability === "process";
@@ -81,6 +81,8 @@ function goBack(
     node.disk.holdRestored();
   }
   atlas.lostDatabase(node.index, keys);
+  if (isKnown || isPowerCut) setBacks.noticed(node.index);
+  else setBacks.wentBack(node);
   goOn(kit, node);
 }
 
