@@ -173,8 +173,8 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "restored rows are merged without asking anybody",
-    file: "src/core/restored.ts",
-    find: 'if (siblings.length === 0) return { fate: "drop" };',
-    replace: 'if (row !== undefined) return { fate: "merge", record: row };',
+    file: "src/replication/restored.ts",
+    find: "this.#settle(route.homes, row, answers)",
+    replace: "this.#settle(route.homes, row, answers.slice(answers.length))",
   },
 ];

@@ -17,7 +17,8 @@ function backUp(kit: FaultKit, node: SimNode): void {
   // One with bad rows fails its own check.
   if (atlas.isRotten(node.index)) return;
   node.backups.push(node.disk.image());
-  if (node.backups.length > BACKUPS_MAX) node.backups.shift();
+  // The oldest stays: it may be from before what was forgotten since.
+  if (node.backups.length > BACKUPS_MAX) node.backups.splice(1, 1);
 }
 
 /** `gyre restore`: the node's database gives way to a backup of it. What the backup lacks is lost with the disk. */
