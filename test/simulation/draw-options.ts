@@ -39,7 +39,7 @@ export function drawOptions(seed: number): SimOptions {
     copies: drawCopies(random, nodes),
     partitions: 16,
     cacheBytes: random.pick([4_096, 16_384, 1_048_576]),
-    durability: random.chance(0.1) ? "process" : "power",
+    durability: random.chance(0.15) ? "process" : "power",
     gossipIntervalMs: random.integer(700, 2_000),
     requestTimeoutMs: reaping === null ? random.integer(600, 2_000) : random.integer(300, 500),
     safetyMs,
@@ -75,7 +75,7 @@ function withMuchToForget(drawn: SimOptions): SimOptions {
   const { reaping, workload, faults, safetyMs } = drawn;
   if (reaping === null) return drawn;
   // Each start, and each member that is away, keeps everybody from forgetting: where there are few, there are backups from before.
-  const isCalm = faults.rollBackMs === 0 && random.chance(0.4);
+  const isCalm = faults.rollBackMs === 0 && random.chance(0.5);
   const restoreMs = isCalm ? safetyMs / random.between(2, 4) : faults.restoreMs;
   return {
     ...drawn,

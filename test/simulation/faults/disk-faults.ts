@@ -109,7 +109,7 @@ export function cutPower(kit: FaultKit): void {
   if (!node.alive || atlas.isRotten(node.index) || !atlas.mayLoseDatabase(node.index)) return;
   kit.down(node);
   const heads = keys.map((key) => node.rowOf(key)?.head);
-  node.disk.takeBack(random.integer(0, node.disk.unsynced));
+  node.disk.takeBack(random.integer(Math.min(1, node.disk.unsynced), node.disk.unsynced));
   world.count("power cut");
   kit.trace(`power cut ${node.index}`);
   keys.forEach((key, at) => {
