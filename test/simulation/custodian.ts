@@ -1,5 +1,5 @@
 /** Writes down who has committed what, and has every ack and every hint that goes judged by it (checkers/custody.ts). */
-import { covers, equalDots } from "../../src/core/context.ts";
+import { equalDots } from "../../src/core/context.ts";
 import type { PeerRequest, PeerResponse } from "../../src/env/transport.ts";
 import {
   acksIn,
@@ -11,7 +11,7 @@ import {
 import type { Mint } from "./checkers/dot-reuse.ts";
 import type { Report } from "./checkers/report.ts";
 import type { Op } from "./history.ts";
-import { heldAt, OWN_ROWS } from "./holdings.ts";
+import { OWN_ROWS } from "./holdings.ts";
 import type { KeyState } from "./key-state.ts";
 import type { Ledger } from "./ledger.ts";
 import { generationMeta, type SimNode } from "./sim-node.ts";
@@ -84,13 +84,11 @@ export class Custodian {
   /** Infinite where nothing is known of it. */
   #namedBy(home: number, { dot, node: coordinator }: Mint, op: Op, key: KeyState): number {
     const changes = this.#changes.get(home);
-    // Of several attempts nobody knows which one the home has answered.
-    if (changes === undefined || op.repeats > 0) return Number.POSITIVE_INFINITY;
-    const at = key.homes.indexOf(home);
-    if (home === coordinator) {
-      const held = heldAt(key, home).filter(({ context }) => covers(context, dot));
-      return Math.max(...held.map(({ generations }) => generations[at] ?? 0));
+    // Of several attempts nobody knows which one the home has answered, nor when a coordinator began to count itself.
+    if (changes === undefined || op.repeats > 0 || home === coordinator) {
+      return Number.POSITIVE_INFINITY;
     }
+    const at = key.homes.indexOf(home);
     const named = this.#acks
       .filter((ack) => ack.home === home && ack.to === coordinator && ack.key === key)
       .filter(({ dots }) => dots.some((other) => equalDots(other, dot)))
