@@ -22,6 +22,7 @@ const CALM: Partial<FaultOptions> = {
 };
 /** They last three times as long as the others. */
 const REAPING_SHARE = 0.2;
+const SET_BACK_SHARE = 0.15;
 
 export function drawOptions(seed: number): SimOptions {
   // Neighbouring seeds must not make similar worlds.
@@ -168,8 +169,9 @@ export function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions
     absence: 0,
     clockJumpByMs: random.pick([1_000, 4_000, MINUTE_MS, 10 * MINUTE_MS, 48 * 60 * MINUTE_MS]),
   };
-  if (!random.chance(0.08)) return drawn;
-  return { ...drawn, rollBackMs: often(1, 1, 3) };
+  if (!random.chance(SET_BACK_SHARE)) return drawn;
+  const setBack = { ...drawn, rollBackMs: often(1, 1, 3) };
+  return random.chance(0.5) ? withLonelyStarts(setBack, random, safetyMs) : setBack;
 }
 
 /** By a stream of its own. */
@@ -177,6 +179,22 @@ export function drawRaces(seed: number): number {
   const random = new SeededRandom(Math.imul(seed + 1, 0x165667b1));
   random.next();
   return random.chance(0.3) ? random.integer(4, 12) : 0;
+}
+
+/** Starts that nobody hears of are those of which nobody can tell that they were there. */
+function withLonelyStarts(
+  drawn: FaultOptions,
+  random: SeededRandom,
+  safetyMs: number,
+): FaultOptions {
+  return {
+    ...drawn,
+    crashMs: safetyMs / random.between(2, 10),
+    partitionMs: safetyMs / 4,
+    partitionForMs: random.pick([1_000, 3_000]),
+    partitionShapes: ["lone"],
+    oneWay: random.pick([0.4, 1]),
+  };
 }
 
 export function drawWorkload(random: SeededRandom): WorkloadOptions {

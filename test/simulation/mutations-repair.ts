@@ -27,12 +27,6 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
     replace: "minted.epoch >= 0 &&",
   },
   {
-    name: "a start that has told nobody mints under the actor that it found",
-    file: "src/replication/copy-check.ts",
-    find: "if (!this.#isTold && !this.#hasOwnActor) {",
-    replace: "if (!this.#isTold && this.#hasOwnActor) {",
-  },
-  {
     name: "a database that hears that it is a copy goes on",
     file: "src/replication/copy-check.ts",
     find: "if (isCopy.includes(true)) this.#giveUp();",

@@ -70,14 +70,14 @@ export class SetBacks {
     const { process } = this.#nodes[index] as SimNode;
     this.#clock.after(PATIENCE_MS, () => {
       if (process?.alive !== true || this.#unnoticed.get(index) !== setBack) return;
-      this.#giveUp(index, "set back, and nobody who knew it could be heard");
+      this.#giveUp(index);
     });
   }
 
   #review(): void {
     for (const [index, setBack] of this.#unnoticed) {
       if (!this.#isKnown(index, setBack)) {
-        this.#giveUp(index, "set back, and nobody knew it");
+        this.#giveUp(index);
         (this.#nodes[index] as SimNode).isSetBack = false;
       }
     }
@@ -90,9 +90,9 @@ export class SetBacks {
     });
   }
 
-  #giveUp(index: number, event: string): void {
+  #giveUp(index: number): void {
     this.#unnoticed.delete(index);
-    this.#count(event);
+    this.#count("set back, and nobody could tell");
     for (const key of this.#ledger.keys.values()) {
       if (key.homes.includes(index) && this.#lacks(index, key)) key.isWeakened = true;
     }
