@@ -157,13 +157,22 @@ export class ReadRound implements Waiting {
   #askStandInOf(home: NodeId, nowMs: number): boolean {
     this.#standIns ??= new StandIns(this.#r, this.#route);
     if (this.#standIns.count >= STAND_IN_READS_MAX) return false;
-    const { self, hints } = this.#r;
-    const node = this.#standIns.next(home, hints.targets(this.#key).length > 0 ? self : null);
+    const node = this.#standIns.next(home, this.#keepsHints() ? this.#r.self : null);
     if (node === null) return false;
     // A strict read may hear what a stand-in has, for its session's sake, but never counts it.
     if (this.#sloppy) this.#tally.addStandIn(node, home);
     this.#ask(node, nowMs);
     return true;
+  }
+
+  /** False also when what is kept aside cannot be read: this is asked where a rejection is handled, and has no caller to throw to. */
+  #keepsHints(): boolean {
+    try {
+      return this.#r.hints.targets(this.#key).length > 0;
+    } catch (error) {
+      this.#r.env.logger.warn("hints-not-read", { error: String(error) });
+      return false;
+    }
   }
 
   #ask(node: NodeId, nowMs: number): void {
