@@ -34,6 +34,7 @@ export interface ReadRoundResult {
 }
 
 const WHOLE = Number.MAX_SAFE_INTEGER;
+const UNREADABLE: ReadAnswer | Promise<ReadAnswer> = { record: null, counts: false };
 
 export class ReadRound implements Waiting {
   readonly #r: Replication;
@@ -165,13 +166,17 @@ export class ReadRound implements Waiting {
     return true;
   }
 
-  /** False also when what is kept aside cannot be read: this is asked where a rejection is handled, and has no caller to throw to. */
   #keepsHints(): boolean {
+    return this.#orElse(false, () => this.#r.hints.targets(this.#key).length > 0);
+  }
+
+  /** A page of the own disk that cannot be read is an answer that is missing: what asks for it may have no caller to throw to. */
+  #orElse<Result>(unreadable: Result, read: () => Result): Result {
     try {
-      return this.#r.hints.targets(this.#key).length > 0;
+      return read();
     } catch (error) {
-      this.#r.env.logger.warn("hints-not-read", { error: String(error) });
-      return false;
+      this.#r.env.logger.warn("own-read-failed", { error: String(error) });
+      return unreadable;
     }
   }
 
@@ -189,11 +194,14 @@ export class ReadRound implements Waiting {
     const timeoutMs = this.#deadlineMs - nowMs;
     this.#r.channel.send(node, "read", fields, { timeoutMs, lane: "batch", gather: "turn" }).then(
       (answer) => {
+        let heard: ReadAnswer;
         try {
-          this.#answered(node, decodeReadAnswer(this.#r.env.hasher, answer, known));
+          heard = decodeReadAnswer(this.#r.env.hasher, answer, known);
         } catch (error) {
           this.#failed(node, error);
+          return;
         }
+        this.#answered(node, heard);
       },
       (error: unknown) => this.#failed(node, error),
     );
@@ -207,9 +215,8 @@ export class ReadRound implements Waiting {
   }
 
   #askSelf(node: NodeId): void {
-    const answer = this.#isStandIn(node)
-      ? standInRead(this.#r, this.#key)
-      : localRead(this.#r, this.#key);
+    const read = this.#isStandIn(node) ? standInRead : localRead;
+    const answer = this.#orElse(UNREADABLE, () => read(this.#r, this.#key));
     if (!(answer instanceof Promise)) {
       this.#count(node, answer);
       return;

@@ -1,5 +1,7 @@
 /** Reads while homes are away: what a stand-in's word is worth. */
 import { describe, expect, test } from "bun:test";
+import type { NodeId } from "../../src/core/ids.ts";
+import { SqliteError } from "../../src/env/sqlite.ts";
 import { done, found, HintCluster, held, texts } from "../support/hint-cluster.ts";
 import type { FakeNode } from "../support/replication-cluster.ts";
 
@@ -118,6 +120,21 @@ describe("a sloppy read", () => {
     f.store.commit();
     expect(texts(await world.settle(read))).toEqual(["v"]);
     done(await world.settle(put));
+  });
+
+  test("is lost, and no more, where this node cannot read the hints that it keeps", async () => {
+    for (const homesDo of ["refuse", "silence"] as const) {
+      const { world, homes, a, f } = cluster();
+      world.leave(a);
+      done(await world.putAt(f, "k", "v", { consistency: { count: 3 } }));
+      world.comeBack(a);
+      f.store.asides = () => {
+        throw new SqliteError("corrupt", "database disk image is malformed");
+      };
+      const isHome = (id: NodeId) => homes.some((home) => home.id === id);
+      world.also = (_from, to, kind) => (kind === "read" && isHome(to) ? homesDo : "deliver");
+      expect(await world.getAt(f, "k")).toMatchObject(LOST);
+    }
   });
 });
 
