@@ -159,7 +159,9 @@ function acknowledged(
   desk.goOn(client, session, op, key, answer, [op.id]);
   if (answer.context === null) return;
   judgeWriteContext(desk.report, op, key, answer.context);
-  desk.remember(client, key, answer, new Set([op.id, ...(op.past ?? [])]), [op.id]);
+  // Of a write that was executed twice the token speaks of one: what the other replaced, its holder has not seen.
+  const seen = desk.world.ledger.seenBy(key, answer.context);
+  desk.remember(client, key, answer, seen, [op.id]);
 }
 
 function conditionOf(header: { readonly name: string } | null): Condition {
