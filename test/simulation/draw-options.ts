@@ -11,7 +11,7 @@ import type {
   SimOptions,
   WorkloadOptions,
 } from "./options.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { type SeededRandom, streamOf } from "./seeded-random.ts";
 
 /** Nobody can lose a message by accident this often and still form quorums; VOPR goes as far. */
 const LOSS_MAX = 0.15;
@@ -25,9 +25,7 @@ const REAPING_SHARE = 0.2;
 const SET_BACK_SHARE = 0.15;
 
 export function drawOptions(seed: number): SimOptions {
-  // Neighbouring seeds must not make similar worlds.
-  const random = new SeededRandom(Math.imul(seed + 1, 0x9e3779b1));
-  random.next();
+  const random = streamOf(seed, "options");
   const nodes = random.integer(3, 6);
   const regions = random.integer(1, 3);
   const reaping = random.chance(REAPING_SHARE) ? drawReaping(random) : null;
@@ -71,8 +69,7 @@ function drawReaping(random: SeededRandom): ReapingOptions {
  * backups from before.
  */
 function withMuchToForget(drawn: SimOptions): SimOptions {
-  const random = new SeededRandom(Math.imul(drawn.seed + 1, 0xc2b2ae35));
-  random.next();
+  const random = streamOf(drawn.seed, "options of forgetting");
   const { reaping, workload, faults, safetyMs } = drawn;
   if (reaping === null) return drawn;
   // Each start, and each member that is away, keeps everybody from forgetting: where there are few, there are backups from before.
@@ -176,8 +173,7 @@ export function drawFaults(random: SeededRandom, safetyMs: number): FaultOptions
 
 /** By a stream of its own. */
 export function drawRaces(seed: number): number {
-  const random = new SeededRandom(Math.imul(seed + 1, 0x165667b1));
-  random.next();
+  const random = streamOf(seed, "how many races");
   return random.chance(0.3) ? random.integer(4, 12) : 0;
 }
 

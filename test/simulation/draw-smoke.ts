@@ -4,7 +4,7 @@
  */
 import { drawFaults, drawNetwork, drawRaces, drawWorkload } from "./draw-options.ts";
 import type { FaultOptions, SimOptions } from "./options.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { streamOf } from "./seeded-random.ts";
 
 /** What only the full profile has. */
 const LEFT_OUT: Partial<FaultOptions> = {
@@ -21,8 +21,7 @@ const LEFT_OUT: Partial<FaultOptions> = {
 };
 
 export function drawSmoke(seed: number): SimOptions {
-  const random = new SeededRandom(Math.imul(seed + 1, 0x85ebca6b));
-  random.next();
+  const random = streamOf(seed, "options of a small world");
   const nodes = random.pick([3, 3, 4]);
   const regions = random.integer(1, 3);
   const safetyMs = random.integer(1_500, 3_000);

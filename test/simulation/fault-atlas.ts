@@ -8,7 +8,7 @@
 import { covers } from "../../src/core/context.ts";
 import { decodeHead } from "../../src/core/record-codec.ts";
 import type { Context, Dot } from "../../src/core/version.ts";
-import { HINT_SHELF } from "./holdings.ts";
+import { isHintShelf } from "./holdings.ts";
 import type { KeyState } from "./key-state.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SimNode } from "./sim-node.ts";
@@ -131,7 +131,7 @@ export class FaultAtlas {
     const row = this.#ledger.rotten.has(`${node}/${key.name}`) ? undefined : one?.rowOf(key);
     if (row !== undefined && key.homes.includes(node)) contexts.push(decodeHead(row.head).context);
     for (const aside of one?.disk.asideRows() ?? []) {
-      if (HINT_SHELF.test(aside.shelf) && this.#ledger.keyOf(aside) === key) {
+      if (isHintShelf(aside.shelf) && this.#ledger.keyOf(aside) === key) {
         contexts.push(decodeHead(aside.head).context);
       }
     }

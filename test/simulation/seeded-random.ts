@@ -1,5 +1,24 @@
 import type { Random } from "../../src/env/random.ts";
 
+/** A number for each purpose: two with the same number would draw the same. */
+const SALTS = {
+  options: 0x9e3779b1,
+  "options of a small world": 0x85ebca6b,
+  "options of forgetting": 0xc2b2ae35,
+  "how many races": 0x165667b1,
+  "further faults": 0x27d4eb2f,
+  races: 0xd6e8feb9,
+  "pages of lists": 0xa0761d65,
+};
+
+/** A stream of its own for this purpose: what is drawn from it changes nothing else in the world of this seed. */
+export function streamOf(seed: number, purpose: keyof typeof SALTS): SeededRandom {
+  const random = new SeededRandom(Math.imul(seed + 1, SALTS[purpose]));
+  // Neighbouring seeds must not begin with similar numbers.
+  random.next();
+  return random;
+}
+
 /** Mulberry32: small, fast and the same on every runtime. One stream for each purpose, so that drawing more in one place
  * does not change what happens in another. */
 export class SeededRandom implements Random {

@@ -1,5 +1,5 @@
 /** What every kind of fault needs: the world, chance of its own, and the way to kill a node and to bring it back. */
-import { SeededRandom } from "../seeded-random.ts";
+import { type SeededRandom, streamOf } from "../seeded-random.ts";
 import type { SimNode } from "../sim-node.ts";
 import { CRASH_POINTS } from "../sim-process.ts";
 import type { Workload } from "../workload/workload.ts";
@@ -17,7 +17,7 @@ export class FaultKit {
     this.world = world;
     this.workload = workload;
     this.random = world.fork();
-    this.other = new SeededRandom(Math.imul(world.options.seed + 1, 0x27d4eb2f));
+    this.other = streamOf(world.options.seed, "further faults");
   }
 
   get over(): boolean {

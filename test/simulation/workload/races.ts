@@ -1,6 +1,6 @@
 /** Races: clients who have seen the same put under the same condition, one after another and at different homes. */
 import type { KeyState } from "../key-state.ts";
-import { SeededRandom } from "../seeded-random.ts";
+import { type SeededRandom, streamOf } from "../seeded-random.ts";
 import { defaultTerms, majority, STRICT_READ } from "../terms.ts";
 import type { Desk } from "./desk.ts";
 import { read } from "./reads.ts";
@@ -8,6 +8,8 @@ import { write } from "./writes.ts";
 
 /** From one racer's answer to the next one's start. */
 const GAP_MS = 60;
+/** Of the races, those that begin with two siblings. */
+const FORK_SHARE = 0.4;
 
 interface Condition {
   readonly name: "if-match" | "if-none-match";
@@ -17,20 +19,44 @@ interface Condition {
 /** Chance is the races' own, as far as it can be: worlds without any are as they would be. */
 export function scheduleRaces(desk: Desk, durationMs: number): void {
   const { clock, options } = desk.world;
-  const random = new SeededRandom(Math.imul(options.seed + 1, 0x27d4eb2f));
+  const random = streamOf(options.seed, "races");
   for (let i = 0; i < options.workload.races; i++) {
     clock.after(random.between(0, durationMs), () => beginRace(desk, random));
   }
 }
 
-/** What all of them have seen is what a strict read shows. */
+/** Some begin with two siblings: one tag cannot say which of them its holder has seen. */
 function beginRace(desk: Desk, random: SeededRandom): void {
+  if (desk.stopped) return;
+  const key = random.pick([...desk.world.ledger.keys.values()]);
+  const go = (): void => lookAndRace(desk, random, key);
+  if (random.chance(FORK_SHARE)) fork(desk, random, key, go);
+  else go();
+}
+
+/** Two blind puts at one moment, at two homes. */
+function fork(desk: Desk, random: SeededRandom, key: KeyState, next: () => void): void {
+  const homes = key.homes.filter((home) => desk.world.node(home).alive).slice(0, 2);
+  let open = homes.length;
+  const onAnswer = (): void => {
+    open--;
+    if (open === 0) next();
+  };
+  const terms = defaultTerms(key.homes.length, key.isStrict);
+  for (const node of homes) {
+    const client = random.pick(desk.clients);
+    write(desk, { kind: "put", key, node, client, known: null, terms, onAnswer });
+  }
+}
+
+/** What all of them have seen is what a strict read shows. */
+function lookAndRace(desk: Desk, random: SeededRandom, key: KeyState): void {
   const node = desk.pickNode();
   if (desk.stopped || node === null) return;
-  const key = random.pick([...desk.world.ledger.keys.values()]);
   const terms = { query: STRICT_READ, needed: majority(key.homes.length), strict: true };
   const onAnswer: Parameters<typeof read>[1]["onAnswer"] = (answer) => {
-    if (answer === null || answer.status > 404 || answer.live > 1) return;
+    if (answer === null || answer.status > 404) return;
+    if (answer.live > 1) desk.world.count("race over siblings");
     const { etag } = answer;
     const condition: Condition =
       etag === null ? { name: "if-none-match", value: "*" } : { name: "if-match", value: etag };
