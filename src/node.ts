@@ -31,16 +31,18 @@ import { type AntiEntropyParts, createAntiEntropy } from "./node-anti-entropy.ts
 import { type NodeConfig, VERSION } from "./node-config.ts";
 import { nodeMetrics } from "./node-metrics.ts";
 import { readiness } from "./node-readiness.ts";
+import { type OnlyCopyData, onlyCopyWorkers } from "./only-copy-mark.ts";
 import { ActorBook } from "./replication/actor-book.ts";
+import { ActorsSeen } from "./replication/actors-seen.ts";
 import { antiEntropyMetrics } from "./replication/anti-entropy-figures.ts";
 import type { Replication } from "./replication/context.ts";
 import { Coordinator } from "./replication/coordinator.ts";
-import { ActorsSeen, CopyCheck } from "./replication/copy-check.ts";
+import { CopyCheck } from "./replication/copy-check.ts";
 import { type Counters, newCounters } from "./replication/counters.ts";
 import type { ReadAnswer } from "./replication/data-messages.ts";
 import { Doubt } from "./replication/doubt.ts";
 import { handoffWorker } from "./replication/handoff.ts";
-import { isHeldElsewhere, isOnlyCopy } from "./replication/held-elsewhere.ts";
+import { isHeldElsewhere } from "./replication/held-elsewhere.ts";
 import { hintUsage } from "./replication/hint-rows.ts";
 import { Hints, hintBudget } from "./replication/hints.ts";
 import { localRead } from "./replication/local-read.ts";
@@ -69,13 +71,10 @@ export function openData(options: Omit<DataDirectoryOptions, "vitalMeta">): Data
 }
 
 /** What openDataDirectory gives, or the simulator's counterpart. */
-export interface NodeData {
-  readonly nodeId: NodeId;
+export interface NodeData extends OnlyCopyData {
   /** Undefined until the node has created or joined a cluster. */
   readonly clusterId: ClusterId | undefined;
   setClusterId(id: ClusterId): void;
-  /** As DataDirectory.setOnlyCopy. Undefined where there are no files. */
-  readonly setOnlyCopy?: (isOnlyCopy: boolean) => void;
   readonly disk: Disk;
   /** The durable boot counter. */
   readonly incarnation: number;
@@ -125,6 +124,7 @@ export function createNode(options: NodeOptions): GyreNode {
   const wakeful: Env = { ...env, clock: new WakefulClock(env.clock) };
   const parts = assemble(options, wakeful);
   const { store, keyring, client, cluster } = parts;
+  const markWorkers = onlyCopyWorkers(data, env.logger, cluster);
   let copyCheck: CopyCheck | null = null;
   const mayBeCopy = () => copyCheck?.isPending === true;
   const beforeMint = () => copyCheck?.beforeMint();
@@ -147,7 +147,7 @@ export function createNode(options: NodeOptions): GyreNode {
       ...cluster.handlers,
       ...service.handlers(),
       ...reaping.handlers,
-      ...new ActorsSeen(store.meta).handlers(),
+      ...new ActorsSeen(store.meta, env.clock).handlers(),
       ...repair.antiEntropy.handlers(service.admission),
     },
     messageLifeMs: lifeMs,
@@ -165,13 +165,13 @@ export function createNode(options: NodeOptions): GyreNode {
     admitPeer: peer.admit,
     start: () => {
       cluster.start();
-      const isStopping = () => stopping;
       const workers = [
-        recoveryWorker(replication, isStopping),
-        handoffWorker(replication, isStopping),
+        recoveryWorker(replication, () => stopping),
+        handoffWorker(replication, () => stopping),
         ...reaping.workers,
         copyCheck,
         ...repair.workers,
+        ...markWorkers,
       ];
       background = workers.map((worker) => startWorker(env.clock, env.logger, worker, 0));
     },
@@ -272,7 +272,6 @@ function assemble(options: NodeOptions, wakeful: Env): Parts {
     actorIsNew: data.forgotten,
   });
   cluster.onClusterId((id) => data.setClusterId(id));
-  cluster.onLayout((layout) => data.setOnlyCopy?.(isOnlyCopy(layout, data.nodeId)));
   return { store, keyring, client, cluster };
 }
 

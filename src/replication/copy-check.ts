@@ -9,93 +9,26 @@
  * A start whose epochs not every member knows of mints under an actor of its own: an older copy, of which nobody could tell
  * that it is one, would give out the same epochs (docs/decisions/0018-epochs-of-one-start.md).
  */
-import { type MessageHandlers, PeerError, type WireFields } from "../cluster/peer-channel.ts";
-import { readBytes, readInt } from "../cluster/wire-read.ts";
-import { bytesFromByteString, bytesToHex } from "../core/bytes.ts";
-import { type ActorId, actorIdFromBytes, type NodeId } from "../core/ids.ts";
+import { PeerError, type WireFields } from "../cluster/peer-channel.ts";
+import { readInt } from "../cluster/wire-read.ts";
+import { bytesFromByteString } from "../core/bytes.ts";
+import type { ActorId, NodeId } from "../core/ids.ts";
 import {
-  ACTORS_SEEN_MAX,
   COPY_CHECK_INTERVAL_MS,
   COPY_CHECK_PATIENCE_MS,
   COPY_CHECK_PEERS,
 } from "../core/limits.ts";
 import { DiskFullError } from "../env/disk.ts";
-import type { MetaStore } from "../env/meta-store.ts";
 import type { Worker } from "../env/worker.ts";
 import { RESTORED_META } from "../storage/meta-names.ts";
 import { RESTORED_MARK } from "../storage/restored-tables.ts";
+import type { Seen } from "./actors-seen.ts";
 import type { Replication } from "./context.ts";
-import { badMessage } from "./data-messages.ts";
 import { membersOf } from "./storage-members.ts";
 
-/** Followed by the database in hex digits. The value: the end of its epochs and its newest sequence, 8 bytes each, big-endian. */
-const META_PREFIX = "database-seen/";
-const DATABASE_BYTES = 16;
-const SEEN_BYTES = 16;
 const ASK_TIMEOUT_MS = 1_000;
 /** While somebody has not answered: at the start addresses are still being learned. Or while the disk is full. */
 const ASK_AGAIN_MS = 100;
-const TWO_POW_32 = 2 ** 32;
-
-interface Seen {
-  readonly epochEnd: number;
-  readonly sequence: number;
-}
-
-/** What this node remembers of the databases of others. */
-export class ActorsSeen {
-  readonly #meta: MetaStore;
-  /** As it is stored; a full disk may be behind, with sequences. */
-  readonly #seen = new Map<ActorId, Seen>();
-
-  constructor(meta: MetaStore) {
-    this.#meta = meta;
-  }
-
-  handlers(): MessageHandlers {
-    return {
-      actorSeen: (fields) => {
-        const bytes = readBytes(fields, 0, "database", DATABASE_BYTES);
-        if (bytes.length !== DATABASE_BYTES) throw badMessage("a database");
-        const told = {
-          epochEnd: readInt(fields, 1, "epochEnd", 0, Number.MAX_SAFE_INTEGER),
-          sequence: readInt(fields, 2, "sequence", 0, Number.MAX_SAFE_INTEGER),
-        };
-        const before = this.#learn(actorIdFromBytes(bytes), told);
-        return [before.epochEnd, before.sequence];
-      },
-    };
-  }
-
-  /** Returns what was known before. @throws DiskFullError */
-  #learn(database: ActorId, told: Seen): Seen {
-    const name = META_PREFIX + bytesToHex(bytesFromByteString(database));
-    const known = this.#seen.get(database) ?? decode(this.#meta.get(name));
-    const seen = {
-      epochEnd: Math.max(told.epochEnd, known.epochEnd),
-      sequence: Math.max(told.sequence, known.sequence),
-    };
-    // Durable before it is answered. A database that is written to tells twice a second, and only what has risen costs a commit.
-    if (seen.epochEnd > known.epochEnd) this.#meta.set(name, encode(seen));
-    else if (seen.sequence > known.sequence) this.#setIfRoom(name, encode(seen));
-    this.#seen.delete(database);
-    this.#seen.set(database, seen);
-    for (const oldest of this.#seen.keys()) {
-      if (this.#seen.size <= ACTORS_SEEN_MAX) break;
-      this.#seen.delete(oldest);
-    }
-    return known;
-  }
-
-  /** On a full disk it is remembered in memory: better than no answer. */
-  #setIfRoom(name: string, value: Uint8Array): void {
-    try {
-      this.#meta.set(name, value);
-    } catch (error) {
-      if (!(error instanceof DiskFullError)) throw error;
-    }
-  }
-}
 
 /** Asks whether this database is a copy: all members at the start, some of them for as long as the node runs. */
 export class CopyCheck implements Worker {
@@ -272,21 +205,4 @@ export class CopyCheck implements Worker {
       throw error;
     }
   }
-}
-
-function encode({ epochEnd, sequence }: Seen): Uint8Array {
-  const bytes = new Uint8Array(SEEN_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, Math.floor(epochEnd / TWO_POW_32));
-  view.setUint32(4, epochEnd % TWO_POW_32);
-  view.setUint32(8, Math.floor(sequence / TWO_POW_32));
-  view.setUint32(12, sequence % TWO_POW_32);
-  return bytes;
-}
-
-function decode(bytes: Uint8Array | undefined): Seen {
-  if (bytes?.length !== SEEN_BYTES) return { epochEnd: 0, sequence: 0 };
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const at = (offset: number) => view.getUint32(offset) * TWO_POW_32 + view.getUint32(offset + 4);
-  return { epochEnd: at(0), sequence: at(8) };
 }

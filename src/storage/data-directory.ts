@@ -141,14 +141,15 @@ function openDisk(
     save("ready");
     return opened;
   } catch (error) {
-    disk?.close();
+    // Whether the last stop was unclean is still to be acted on.
+    disk?.abandon();
     highWater.close();
     throw error;
   }
 }
 
 function mayHaveForgotten(state: DatabaseState): boolean {
-  return state === "lost" || state === "doubtful";
+  return state === "lost" || state === "doubtful" || state === "dropped";
 }
 
 /** @throws DataDirectoryError while another process holds it. */

@@ -52,37 +52,53 @@ export class DatabaseFile {
         return { disk: this.#replace(), state };
       case "ready":
       case "doubtful":
+      case "dropped":
         return this.#openExisting(state);
     }
   }
 
-  #openExisting(before: "ready" | "doubtful"): OpenedDatabase {
+  #openExisting(before: "ready" | "doubtful" | "dropped"): OpenedDatabase {
     const damage = this.#visibleDamage();
     if (damage !== null) return this.#giveUp(damage);
     let state = before;
-    if (state === "ready" && this.#logHidesCommits()) {
+    if (state !== "doubtful" && this.#logHidesCommits()) {
       state = this.#doubt("the log is damaged and committed rows stand behind the damage");
     }
-    const dropped: string[] = [];
-    const disk = this.#tryOpen(true, dropped);
+    const onDropped = (names: readonly string[]): void => {
+      // Doubt is more: it stays until the rows were held apart.
+      if (state !== "doubtful") state = "dropped";
+      this.#onDropped(state, names);
+    };
+    const disk = this.#tryOpen(true, onDropped);
     if (typeof disk === "string") return this.#giveUp(disk);
-    if (state === "ready" && disk.lastCommit < this.#highWater.found) {
+    try {
+      return this.#judge(disk, state);
+    } catch (error) {
+      disk.abandon();
+      throw error;
+    }
+  }
+
+  /** What becomes of one that could be opened. */
+  #judge(disk: SqliteDisk, found: "ready" | "doubtful" | "dropped"): OpenedDatabase {
+    let state = found;
+    if (state !== "doubtful" && disk.lastCommit < this.#highWater.found) {
       state = this.#doubt(
         `its newest commit is number ${disk.lastCommit}, and ${this.#highWater.found} had been made`,
       );
     }
-    if (state === "ready" && !disk.isMetaComplete) {
-      disk.close();
+    if (state !== "doubtful") {
+      // The rows are as they were, whatever was dropped: nothing of them needs to be asked for.
+      if (disk.isMetaComplete) return { disk, state };
+      disk.abandon();
       return this.#giveUp("small values are missing, or older than they were");
     }
-    // The rows are as they were: nothing of them needs to be asked for.
-    if (state === "ready" && dropped.length > 0) return { disk, state: "doubtful" };
     // What is left may be of two times: pages moved from the log before the damage, and pages from before those.
-    if (state === "doubtful" && !disk.verify()) {
-      disk.close();
+    if (!disk.verify()) {
+      disk.abandon();
       return this.#giveUp("its structure is broken");
     }
-    return { disk: state === "doubtful" ? this.#holdApart(disk) : disk, state };
+    return { disk: this.#holdApart(disk), state };
   }
 
   /**
@@ -174,8 +190,8 @@ export class DatabaseFile {
   }
 
   /** Small values are about to be dropped: said in the identity first, so that a crash half-way is no way out. */
-  #onDropped(names: readonly string[]): void {
-    this.#save("doubtful");
+  #onDropped(state: "doubtful" | "dropped", names: readonly string[]): void {
+    this.#save(state);
     this.#options.logger.error("small-values-dropped", {
       file: this.#file,
       names: names.join(" "),
@@ -188,27 +204,26 @@ export class DatabaseFile {
   /**
    * The disk, or how it is damaged. @throws DataDirectoryError when the file is whole and still cannot be opened.
    *
-   * @param dropped takes the names of small values that were dropped; not given, none may be.
+   * @param onDropped told the names of small values before they are dropped; not given, none may be.
    */
-  #tryOpen(expectData: boolean, dropped?: string[]): SqliteDisk | string {
+  #tryOpen(
+    expectData: boolean,
+    onDropped?: (names: readonly string[]) => void,
+  ): SqliteDisk | string {
     const { driver, durability, files, hasher, logger, vitalMeta = [] } = this.#options;
-    const mayDrop = this.#owner.onlyCopy === true && dropped !== undefined;
-    const onDroppedMeta = (names: readonly string[]): void => {
-      this.#onDropped(names);
-      dropped?.push(...names);
-    };
+    const mayDrop = this.#owner.onlyCopy === true && onDropped !== undefined;
     let disk: SqliteDisk | null = null;
     let owner: Uint8Array | undefined;
     try {
       disk = openSqliteDisk(driver, this.#file, {
         ...{ durability, hasher, expectData, vitalMeta },
-        ...(mayDrop ? { onDroppedMeta } : {}),
+        ...(mayDrop ? { onDroppedMeta: onDropped } : {}),
         onCommit: (commit) => this.#highWater.write(commit),
         onCorruption: (reason) => files.write(this.#condemned, utf8Encode(reason)),
       });
       owner = disk.getMeta(NODE_META);
     } catch (error) {
-      disk?.close();
+      disk?.abandon();
       if (isDamage(error)) return error.message;
       const remedy =
         error instanceof NewerSchemaError
@@ -217,7 +232,7 @@ export class DatabaseFile {
       throw failure(`open database ${this.#file}`, remedy, error);
     }
     if (expectData && (owner === undefined || utf8Decode(owner) !== this.#owner.nodeId)) {
-      disk.close();
+      disk.abandon();
       return "it belongs to another node";
     }
     if (hasWalResetDefect(disk.sqliteVersion)) {

@@ -39,17 +39,18 @@ export class IdentityFile {
     return this.#identity;
   }
 
-  /** Durable when it returns. */
+  /** Durable when it returns. One that fails has changed nothing here, so that the next is not taken for a repetition. */
   save(changes: Partial<Identity>): void {
-    this.#identity = { ...this.#identity, ...changes };
+    const identity = { ...this.#identity, ...changes };
     const { path, files } = this.#options;
-    const bytes = encodeIdentity(this.#identity);
+    const bytes = encodeIdentity(identity);
     for (const name of IDENTITY_FILES) {
       const file = `${path}/${name}`;
       attempt(`write ${file}`, "Make room on the disk, and the directory writable.", () =>
         files.write(file, bytes),
       );
     }
+    this.#identity = identity;
   }
 
   #choose(first: FoundIdentity, copy: FoundIdentity): Identity {

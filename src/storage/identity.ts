@@ -4,9 +4,15 @@ import { crc32 } from "./crc32.ts";
 
 const IDENTITY_VERSION = 1;
 
-export type DatabaseState = "none" | "ready" | "lost" | "doubtful";
+export type DatabaseState = "none" | "ready" | "lost" | "doubtful" | "dropped";
 
-const STATES: readonly string[] = ["none", "ready", "lost", "doubtful"] satisfies DatabaseState[];
+const STATES: readonly string[] = [
+  "none",
+  "ready",
+  "lost",
+  "doubtful",
+  "dropped",
+] satisfies DatabaseState[];
 
 /**
  * Who this data directory is: `identity.json` and its copy. It outlives the database, so that a node whose database is gone still knows
@@ -21,7 +27,8 @@ export interface Identity {
   readonly boots: number;
   /**
    * `none`: never finished making one. `ready`: there must be one. `lost`: it was given up, a new one is being made.
-   * `doubtful`: it lost its newest commits and is being taken over under a new actor id.
+   * `doubtful`: it lost its newest commits and is being taken over under a new actor id. `dropped`: it loses damaged small
+   * values, no row, and is being taken over under a new actor id.
    */
   readonly database: DatabaseState;
   /** Some of its rows are on no other node: a damaged database is then not given up by itself. Absent: it is not so. */

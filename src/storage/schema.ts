@@ -26,7 +26,7 @@ const LOG_BYTES_KEPT = 64 * 1024 * 1024;
  *   comes or goes: a row's place never changes.
  * - `aside`: rows that are kept apart from the node's own.
  * - `counter`: one row, written with each commit, so that usage and the sequence are exact after any stop without a count, and a commit
- *   that is missing shows. Its `meta` is the sum of the table `meta` (sqlite-meta.ts), null until the first commit after the step.
+ *   that is missing shows. Its `meta` is the sum of the table `meta` (sqlite-meta.ts), null until the first commit.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE record (
@@ -58,10 +58,10 @@ const MIGRATIONS: readonly string[] = [
      bytes INTEGER NOT NULL,
      sequence INTEGER NOT NULL,
      commits INTEGER NOT NULL,
-     clean INTEGER NOT NULL
+     clean INTEGER NOT NULL,
+     meta BLOB
    ) STRICT;
-   INSERT INTO counter VALUES (0, 0, 0, 0, 0, 1);`,
-  "ALTER TABLE counter ADD COLUMN meta BLOB",
+   INSERT INTO counter VALUES (0, 0, 0, 0, 0, 1, NULL);`,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -89,7 +89,6 @@ export class SqliteDisk implements Disk {
   #rows: number;
   #bytes: number;
   #sequence: number;
-  #clean: boolean;
   #logPages = 0;
   #openPages = 0;
   #openFull = false;
@@ -118,9 +117,8 @@ export class SqliteDisk implements Disk {
     this.#rows = row["rows"] as number;
     this.#bytes = row["bytes"] as number;
     this.#sequence = row["sequence"] as number;
-    this.#clean = row["clean"] === 1;
-    this.#committed = this.#counters(row["commits"] as number, this.#clean);
-    this.uncleanStop = !this.#clean;
+    this.uncleanStop = row["clean"] !== 1;
+    this.#committed = this.#counters(row["commits"] as number, !this.uncleanStop);
   }
 
   #counters(commits: number, clean: boolean): Counters {
@@ -145,7 +143,6 @@ export class SqliteDisk implements Disk {
       throw this.#failedWrite(error);
     }
     this.#committed = counters;
-    this.#clean = false;
     this.#aside.committed();
     this.#meta.committed();
     this.#logPages += this.#openPages + 1;
@@ -164,7 +161,6 @@ export class SqliteDisk implements Disk {
     this.#rows = this.#committed.rows;
     this.#bytes = this.#committed.bytes;
     this.#sequence = this.#committed.sequence;
-    this.#clean = this.#committed.clean;
     this.#aside.rolledBack();
     this.#meta.rolledBack();
     // A full disk: moving the log's pages lets it start anew in the room it has.
@@ -322,7 +318,6 @@ export class SqliteDisk implements Disk {
    */
   close(): void {
     if (this.#closed) return;
-    this.#closed = true;
     try {
       if (this.#inTransaction) return;
       this.#statements.begin.run();
@@ -332,8 +327,18 @@ export class SqliteDisk implements Disk {
     } catch (error) {
       if (!(error instanceof SqliteError && error.kind === "full")) throw error;
     } finally {
-      this.#database.close();
+      this.abandon();
     }
+  }
+
+  /**
+   * Closes a database that is not gone on with: whoever opens it next finds the mark of the last stop as it was found. A second
+   * call does nothing.
+   */
+  abandon(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#database.close();
   }
 
   /** Null when there is no such row. */

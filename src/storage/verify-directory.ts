@@ -3,7 +3,7 @@ import { type Files, LockedError } from "../env/files.ts";
 import { type SqliteDatabase, type SqliteDriver, SqliteError } from "../env/sqlite.ts";
 import { DataDirectoryError, failure } from "./data-directory-error.ts";
 import { decodeHighWater } from "./high-water.ts";
-import type { Identity } from "./identity.ts";
+import type { DatabaseState, Identity } from "./identity.ts";
 import { findIdentity, IDENTITY_FILES } from "./identity-file.ts";
 import { hidesCommits } from "./log-scan.ts";
 import { NODE_META } from "./meta-names.ts";
@@ -25,6 +25,13 @@ export interface VerifyParts {
   readonly hasher: Hasher;
   readonly onProgress: (rowsDone: number, rowsTotal: number) => Promise<void>;
 }
+
+/** By the state of the database in the identity. */
+const UNFINISHED: Partial<Record<DatabaseState, string>> = {
+  lost: "it had given the database up",
+  doubtful: "it had found commits of the database missing",
+  dropped: "it was dropping damaged small values",
+};
 
 /** Takes the lock of a stopped node's directory for as long as `run` takes. @throws DataDirectoryError */
 export async function whileStopped<T>(
@@ -76,8 +83,9 @@ function verifyIdentity({ path, files }: VerifyParts, findings: Finding[]): Iden
       findings.push({ kind: "damage", where: name, what });
     } else if (newest === null || found.identity.boots > newest.boots) newest = found.identity;
   }
-  if (newest !== null && (newest.database === "lost" || newest.database === "doubtful")) {
-    const what = `the last start had found the database ${newest.database}`;
+  const unfinished = newest === null ? undefined : UNFINISHED[newest.database];
+  if (unfinished !== undefined) {
+    const what = `the last start did not end: ${unfinished}`;
     findings.push({ kind: "note", where: IDENTITY_FILES[0], what });
   }
   return newest;

@@ -1,9 +1,11 @@
 /** A database that was rolled back or cloned is noticed by what its peers remember (reliability.md 3 A3.5). */
 import { describe, expect, test } from "bun:test";
+import type { MessageHandlers } from "../../src/cluster/peer-channel.ts";
 import { COPY_CHECK_PATIENCE_MS } from "../../src/core/limits.ts";
 import { DiskFullError } from "../../src/env/disk.ts";
+import { ActorsSeen } from "../../src/replication/actors-seen.ts";
 import type { Replication } from "../../src/replication/context.ts";
-import { ActorsSeen, CopyCheck } from "../../src/replication/copy-check.ts";
+import { CopyCheck } from "../../src/replication/copy-check.ts";
 import { decodeReadAnswer, encodeRead, encodeScan } from "../../src/replication/data-messages.ts";
 import { decodeHeldAnswer, encodeHeldQuestion } from "../../src/replication/held.ts";
 import { RESTORED_META } from "../../src/storage/meta-names.ts";
@@ -18,7 +20,7 @@ import {
 function cluster(): ReplicationCluster {
   const c = new ReplicationCluster(["eu", "eu", "eu"]);
   for (const { handlers, store } of c.nodes) {
-    Object.assign(handlers, new ActorsSeen(store.meta).handlers());
+    Object.assign(handlers, new ActorsSeen(store.meta, c.clock).handlers());
   }
   return c;
 }
@@ -205,7 +207,7 @@ describe("a database that is a copy", () => {
     const { epochEnd } = node.store;
     await run(c, node);
     for (const { handlers, store } of c.nodes) {
-      Object.assign(handlers, new ActorsSeen(store.meta).handlers());
+      Object.assign(handlers, new ActorsSeen(store.meta, c.clock).handlers());
     }
     const copy = started(node, earlier(node.store, { epochEnd }));
     await copy.step(c);
@@ -226,7 +228,7 @@ describe("what peers remember of a database", () => {
     await c.put(0, "k", "w");
     await process.step(c);
     for (const { handlers, store } of c.nodes) {
-      Object.assign(handlers, new ActorsSeen(store.meta).handlers());
+      Object.assign(handlers, new ActorsSeen(store.meta, c.clock).handlers());
     }
     const copy = started(node, earlier(node.store, { sequence }));
     await copy.step(c);
@@ -234,24 +236,60 @@ describe("what peers remember of a database", () => {
   });
 
   test("is kept in memory while a disk is full, and the answer is given all the same", () => {
-    const { store } = cluster().node(0);
-    let isFull = false;
-    const meta = {
-      ...store.meta,
-      set: (name: string, value: Uint8Array) => {
-        if (isFull) throw new DiskFullError("full");
-        store.meta.set(name, value);
-      },
-    };
-    const handler = new ActorsSeen(meta).handlers()["actorSeen"];
-    const tell = (epochEnd: number, sequence: number) =>
-      handler?.([new Uint8Array(16), epochEnd, sequence], {} as never);
+    const { handler, disk } = onDiskThatFills();
+    const tell = teller(handler());
     expect(tell(10, 5)).toEqual([0, 0]);
-    isFull = true;
+    disk.isFull = true;
     expect(tell(10, 6)).toEqual([10, 5]);
     expect(tell(10, 6)).toEqual([10, 6]);
     expect(() => tell(11, 6)).toThrow(DiskFullError);
   });
+
+  test("is tried on a full disk once in ten seconds, and stored when there is room though nothing has risen", () => {
+    const { handler, disk } = onDiskThatFills();
+    const tell = teller(handler());
+    tell(10, 5);
+    disk.isFull = true;
+    for (let sequence = 6; sequence < 26; sequence++) {
+      tell(10, sequence);
+      disk.nowMs += 500;
+    }
+    expect(disk.failures).toBe(1);
+    tell(10, 26);
+    expect(disk.failures).toBe(2);
+    disk.isFull = false;
+    tell(10, 27);
+    expect(teller(handler())(0, 0)).toEqual([10, 5]);
+    disk.nowMs += 10_000;
+    tell(10, 27);
+    expect(teller(handler())(0, 0)).toEqual([10, 27]);
+  });
+
+  type Handler = MessageHandlers["actorSeen"];
+
+  function teller(handler: Handler) {
+    return (epochEnd: number, sequence: number) =>
+      handler?.([new Uint8Array(16), epochEnd, sequence], {} as never);
+  }
+
+  /** Each `handler` is one of a peer that has just been started. */
+  function onDiskThatFills() {
+    const { store } = cluster().node(0);
+    const disk = { isFull: false, failures: 0, nowMs: 0 };
+    const meta = {
+      ...store.meta,
+      set: (name: string, value: Uint8Array) => {
+        if (disk.isFull) {
+          disk.failures++;
+          throw new DiskFullError("full");
+        }
+        store.meta.set(name, value);
+      },
+    };
+    const clock = { monotonicMs: () => disk.nowMs };
+    const handler = (): Handler => new ActorsSeen(meta, clock).handlers()["actorSeen"];
+    return { handler, disk };
+  }
 });
 
 describe("a start", () => {
@@ -312,7 +350,7 @@ describe("a start", () => {
     const told: string[] = [];
     const { store } = c.node(0);
     for (const { handlers, store: own } of c.nodes) {
-      Object.assign(handlers, new ActorsSeen(own.meta).handlers());
+      Object.assign(handlers, new ActorsSeen(own.meta, c.clock).handlers());
     }
     const process = started(c.node(0));
     for (let i = 0; i < 3; i++) await process.step(c);

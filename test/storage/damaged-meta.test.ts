@@ -2,6 +2,10 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createSystemFiles } from "../../runtimes/shared/system-files.ts";
+import type { Files } from "../../src/env/files.ts";
+import { DataDirectoryError } from "../../src/storage/data-directory-error.ts";
+import { type DatabaseState, decodeIdentity, encodeIdentity } from "../../src/storage/identity.ts";
 import { ACTOR_META, IN_DOUBT_META, RESTORED_META } from "../../src/storage/meta-names.ts";
 import { openSqliteDisk } from "../../src/storage/sqlite-disk.ts";
 import { openTestDirectory } from "../support/data-directories.ts";
@@ -207,18 +211,6 @@ test("a database that has lost its newest commits may lack small values too: it 
   again.close();
 });
 
-test("a database of the format before, which had no sum of all values, gets one", () => {
-  make();
-  byHand("ALTER TABLE counter DROP COLUMN meta; PRAGMA user_version=1");
-  const directory = openTestDirectory(driver, path);
-  expect(directory.logger.lines).toEqual([]);
-  directory.close();
-  byHand("DELETE FROM meta WHERE name = 'epoch-lease'");
-  const again = openTestDirectory(driver, path);
-  expect(again.forgotten).toBe(true);
-  again.close();
-});
-
 describe("where some rows are on no other node", () => {
   function makeOnlyCopy(): void {
     make();
@@ -262,6 +254,97 @@ describe("where some rows are on no other node", () => {
     again.close();
   });
 
+  /** Files with which the process dies when the identity is to say so: after it does, or before. */
+  function dyingAt(state: DatabaseState, when: "after" | "before"): Files {
+    const files = createSystemFiles(driver);
+    const write = (name: string, bytes: Uint8Array): void => {
+      const dies = Buffer.from(bytes).includes(`"database": "${state}"`);
+      if (!dies || when === "after") files.write(name, bytes);
+      if (dies) throw new Error("the process dies here");
+    };
+    return Object.assign(Object.create(files) as Files, { write });
+  }
+
+  for (const [what, state, when] of [
+    ["before a damaged value is dropped", "dropped", "after"],
+    ["before the database is taken over without it", "ready", "before"],
+  ] as const) {
+    test(`a cut ${what} changes nothing: the next start serves the rows`, () => {
+      makeOnlyCopy();
+      flip(Buffer.of(7, 1, 201, 33, 7));
+      const files = dyingAt(state, when);
+      expect(() => openTestDirectory(driver, path, "power", files)).toThrow("the process dies");
+      const directory = openTestDirectory(driver, path);
+      expect(directory.forgotten).toBe(true);
+      expect(directory.disk.getMeta(IN_DOUBT_META)).toEqual(Uint8Array.of(1));
+      expect(directory.disk.getMeta(ACTOR_META)).toBeUndefined();
+      const { store, values } = storeOver(hasher, directory.disk);
+      expect([store.usage().rows, store.isRestoring, values("k")]).toEqual([1, false, ["v"]]);
+      store.close();
+      directory.close();
+    });
+  }
+
+  test("commits that are lost too are more than a damaged value: the rows are held apart, after a cut as well", () => {
+    for (const cut of [null, "doubtful", "ready"] as const) {
+      rmSync(path, { recursive: true, force: true });
+      makeOnlyCopy();
+      byHand("UPDATE counter SET commits = commits - 1");
+      flip(Buffer.of(7, 1, 201, 33, 7));
+      if (cut !== null) {
+        const files = dyingAt(cut, "before");
+        expect(() => openTestDirectory(driver, path, "power", files)).toThrow("the process dies");
+      }
+      const directory = openTestDirectory(driver, path);
+      expect(directory.forgotten).toBe(true);
+      const { store } = storeOver(hasher, directory.disk);
+      expect([store.usage().rows, store.isRestoring]).toEqual([0, true]);
+      store.close();
+      directory.close();
+    }
+  });
+
+  test("a database that is doubted already stays so when a damaged value is found in it", () => {
+    makeOnlyCopy();
+    for (const name of ["identity.json", "identity.copy.json"]) {
+      const identity = decodeIdentity(readFileSync(file(name)));
+      writeFileSync(file(name), encodeIdentity({ ...identity, database: "doubtful" }));
+    }
+    flip(Buffer.of(7, 1, 201, 33, 7));
+    const directory = openTestDirectory(driver, path);
+    expect(storeOver(hasher, directory.disk).store.isRestoring).toBe(true);
+    directory.close();
+  });
+
+  describe("a start that is refused leaves the mark of the last stop", () => {
+    function cleanOf(): unknown {
+      const database = driver.open(file("gyre.db"), { readOnly: true });
+      const clean = database.prepare("SELECT clean FROM counter").get()?.["clean"];
+      database.close();
+      return clean;
+    }
+
+    for (const [what, sql] of [
+      ["a value that is gone", "DELETE FROM meta WHERE name = 'epoch-lease'"],
+      ["another node's database", "DELETE FROM meta WHERE name = 'node-id'"],
+    ] as const) {
+      test(`: ${what}`, () => {
+        makeOnlyCopy();
+        byHand(`${sql}; UPDATE counter SET clean = 0`);
+        expect(() => openTestDirectory(driver, path, "process")).toThrow("left as it is");
+        expect(cleanOf()).toBe(0);
+      });
+    }
+
+    test(": a start that could not write what it has decided", () => {
+      makeOnlyCopy();
+      byHand("UPDATE counter SET clean = 0");
+      const files = dyingAt("ready", "before");
+      expect(() => openTestDirectory(driver, path, "process", files)).toThrow("the process dies");
+      expect(cleanOf()).toBe(0);
+    });
+  });
+
   for (const [what, damage] of [
     ["the layout", () => flip(Buffer.from(DOCUMENT.subarray(0, 2000)))],
     ["the name of the layout", () => flip(Buffer.from("layout/document"))],
@@ -293,6 +376,24 @@ describe("where some rows are on no other node", () => {
       );
     });
   }
+
+  test("that could not be written is written when it is said again: nothing is believed that is on no disk", () => {
+    const files = createSystemFiles(driver);
+    const disk = { isFull: false };
+    const write = (name: string, bytes: Uint8Array): void => {
+      if (disk.isFull && name.includes("identity")) throw new Error("no room");
+      files.write(name, bytes);
+    };
+    const full = Object.assign(Object.create(files) as Files, { write });
+    const directory = openTestDirectory(driver, path, "power", full);
+    disk.isFull = true;
+    expect(() => directory.setOnlyCopy(true)).toThrow(DataDirectoryError);
+    disk.isFull = false;
+    directory.setOnlyCopy(true);
+    directory.close();
+    writeFileSync(file("gyre.db"), "");
+    expect(() => openTestDirectory(driver, path)).toThrow("Some of its rows are on no other node");
+  });
 
   test("who has moved the database away has given those rows up: the node starts without them, in doubt", () => {
     makeOnlyCopy();

@@ -202,7 +202,7 @@ test("the file is ours by its header, in the format the page says", () => {
   const disk: SqliteDisk = openSqliteDisk(driver, path, { durability: "power", hasher });
   disk.close();
   expect(Buffer.from(readFileSync(path).subarray(68, 72)).toString()).toBe("GYRE");
-  expect(pragma(driver, path, "user_version")).toBe(2);
+  expect(pragma(driver, path, "user_version")).toBe(1);
   expect(pragma(driver, path, "page_size")).toBe(4096);
   expect(pragma(driver, path, "journal_mode")).toBe("wal");
 });
