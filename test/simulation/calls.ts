@@ -63,7 +63,7 @@ export class Calls {
       seen,
       condition,
       matched: [],
-      expires: false,
+      ttlMs: 0,
       needed: terms.needed,
       strict: terms.strict,
       mark: key.strong.length,

@@ -11,8 +11,9 @@ import {
   type ReadAnswer,
 } from "./checkers/answers.ts";
 import { divergence, judgeStrayRows, leftOver } from "./checkers/convergence.ts";
+import { judgeExpiry } from "./checkers/expiry.ts";
 import { judgeFinalState } from "./checkers/final-state.ts";
-import { judgeList } from "./checkers/lists.ts";
+import { type Claim, judgeList, type Page } from "./checkers/lists.ts";
 import { Losses } from "./checkers/losses.ts";
 import { judgeSession } from "./checkers/sessions.ts";
 import { dotOf, HandMade } from "./hand-made.ts";
@@ -25,6 +26,7 @@ beforeAll(async () => {
 });
 
 const ALL = [0, 1, 2];
+const ALL_KEYS: Claim = { reverse: false, after: null, upTo: null };
 
 function answerOf(values: readonly Op[], context: ReadAnswer["context"], live = values.length) {
   return { status: 200, values: values.map((op) => op.id), context, live, deleted: 0, acks: 2 };
@@ -269,21 +271,19 @@ describe("a checker says nothing of what is right, and speaks of what is wrong",
   });
 
   test("lists: out of order, a key that is none, a key left out", () => {
-    const pageOf = (shown: readonly (readonly [name: string, op: number])[]): string =>
-      JSON.stringify({
-        keys: shown.map(([name, metadata]) => ({ name, metadata })),
-        complete: true,
-      });
+    const show = (shown: readonly (readonly [name: string, op: number])[]): Page => ({
+      keys: shown.map(([name, metadata]) => ({ name, metadata })),
+    });
     const made = new HandMade(hasher);
     const { id } = made.put(dotOf(0, 1), ALL).op;
     const op = made.begin("list");
     // Later than the put was acknowledged: in this world no time passes.
     const later = { ...op, startMs: 1, endMs: 2 };
-    judgeList(made.world, later, false, pageOf([["key-0", id]]));
+    judgeList(made.world, later, ALL_KEYS, show([["key-0", id]]));
     expect(made.verdicts).toEqual([]);
     const page = (shown: readonly (readonly [name: string, op: number])[]): number => {
       made.world.violations.length = 0;
-      judgeList(made.world, later, false, pageOf(shown));
+      judgeList(made.world, later, ALL_KEYS, show(shown));
       return made.world.violations.length;
     };
     const twice = [["key-0", id] as const, ["key-0", id] as const];
@@ -309,19 +309,64 @@ describe("a checker says nothing of what is right, and speaks of what is wrong",
       context,
     });
     const later = { ...made.begin("list"), startMs: 1, endMs: 2 };
-    const page = (id: number): string =>
-      JSON.stringify({ keys: [{ name: "key-0", metadata: id }], complete: true });
-    judgeList(made.world, later, false, page(second.op.id));
+    const page = (id: number): Page => ({ keys: [{ name: "key-0", metadata: id }] });
+    judgeList(made.world, later, ALL_KEYS, page(second.op.id));
     expect(made.verdicts).toEqual([]);
-    judgeList(made.world, later, false, page(first.op.id));
-    judgeList(made.world, later, false, JSON.stringify({ keys: [], complete: true }));
+    judgeList(made.world, later, ALL_KEYS, page(first.op.id));
+    judgeList(made.world, later, ALL_KEYS, { keys: [] });
     expect(made.world.violations.map(({ text }) => text.replaceAll(/[0-9]+/g, "#"))).toEqual([
       "list # shows op # of key-#, which op # had replaced",
       "list # leaves out key-#",
     ]);
-    made.begin("delete");
-    judgeList(made.world, later, false, JSON.stringify({ keys: [], complete: true }));
+    const other = made.begin("delete");
+    judgeList(made.world, later, ALL_KEYS, { keys: [] });
     expect(made.world.violations.length).toBe(2);
+    made.refuse(other);
+    judgeList(made.world, later, ALL_KEYS, { keys: [] });
+    expect(made.world.violations.length).toBe(3);
+  });
+
+  test("lists: a page answers for the keys that its cursors leave to it, in either direction", () => {
+    const made = new HandMade(hasher);
+    const { id } = made.put(dotOf(0, 1), ALL).op;
+    const later = { ...made.begin("list"), startMs: 1, endMs: 2 };
+    const violations = (claim: Claim, keys: Page["keys"]): number => {
+      made.world.violations.length = 0;
+      judgeList(made.world, later, claim, { keys });
+      return made.world.violations.length;
+    };
+    const shown = [{ name: "key-0", metadata: id }];
+    // The only key is within the claim, or outside of it.
+    for (const [claim, isWithin] of [
+      [{ reverse: false, after: null, upTo: "key-0" }, true],
+      [{ reverse: false, after: "key-", upTo: null }, true],
+      [{ reverse: false, after: "key-0", upTo: null }, false],
+      [{ reverse: false, after: null, upTo: "key-" }, false],
+      [{ reverse: true, after: null, upTo: "key-0" }, true],
+      [{ reverse: true, after: "key-1", upTo: null }, true],
+      [{ reverse: true, after: "key-0", upTo: null }, false],
+      [{ reverse: true, after: null, upTo: "key-1" }, false],
+    ] as const) {
+      expect([violations(claim, shown), violations(claim, [])]).toEqual(isWithin ? [0, 1] : [1, 0]);
+    }
+  });
+
+  test("expiry: a value is shown after its end, or missing before it, where clocks agree", () => {
+    const made = new HandMade(hasher);
+    const { world, key } = made;
+    const { op, record } = made.put(dotOf(0, 1), ALL);
+    op.ttlMs = 10_000;
+    const ofRead = (atMs: number, answer: ReadAnswer): number => {
+      world.violations.length = 0;
+      judgeExpiry(world, { ...made.begin("get"), startMs: atMs, endMs: atMs + 1 }, key, answer);
+      return world.violations.length;
+    };
+    const there = answerOf([op], record.context);
+    const gone = { ...there, status: 404, values: [], live: 0, deleted: 1 };
+    expect([ofRead(100, there), ofRead(100, gone)]).toEqual([0, 1]);
+    expect([ofRead(30_000, there), ofRead(30_000, gone)]).toEqual([1, 0]);
+    // Within what clocks may differ by, either is right.
+    expect([ofRead(10_000, there), ofRead(10_000, gone)]).toEqual([0, 0]);
   });
 });
 

@@ -21,8 +21,8 @@ export interface Op {
   readonly condition: Condition;
   /** The writes whose values its If-Match takes for the present ones. */
   matched: readonly number[];
-  /** The value it brings has a time to live. */
-  expires: boolean;
+  /** How long the value that it brings is to live; 0 for as long as nobody replaces it. */
+  ttlMs: number;
   /** Replicas that must answer, 0 where that is not known. */
   readonly needed: number;
   /** Only home replicas count, on either side. */

@@ -149,7 +149,7 @@ export class Ledger {
   mayBeReaped(key: KeyState, id: number): boolean {
     if (key.mintsOf.get(id)?.some((mint) => key.forgotten.has(mint)) === true) return true;
     if (!key.isReaped) return false;
-    const isMortal = (op: Op): boolean => op.kind === "delete" || op.expires;
+    const isMortal = (op: Op): boolean => op.kind === "delete" || op.ttlMs > 0;
     return (
       isMortal(this.op(id)) ||
       this.ops.some((op) => op.key === key.name && isMortal(op) && op.past?.has(id) === true)

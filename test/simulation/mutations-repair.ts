@@ -15,6 +15,24 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
     replace: "rows.push(...read.filter((row) => row.head !== null));",
   },
   {
+    name: "the next page of a list passes over a key",
+    file: "src/http/list-routes.ts",
+    find: "start.set(lastKey);",
+    replace: "start.set(lastKey);\n  start[lastKey.length - 1] = (lastKey.at(-1) ?? 0) + 1;",
+  },
+  {
+    name: "a value with a TTL vanishes at once",
+    file: "src/core/record.ts",
+    find: "(sibling.expiresAtMs === 0 || sibling.expiresAtMs > nowMs);",
+    replace: "sibling.expiresAtMs === 0 && nowMs >= 0;",
+  },
+  {
+    name: "a value never expires",
+    file: "src/core/record.ts",
+    find: "(sibling.expiresAtMs === 0 || sibling.expiresAtMs > nowMs);",
+    replace: "sibling.expiresAtMs <= Math.max(sibling.expiresAtMs, nowMs);",
+  },
+  {
     name: "an Idempotency-Key is ignored",
     file: "src/replication/replica.ts",
     find: 'if (put.idempotencyKey !== "" && local !== null) {',

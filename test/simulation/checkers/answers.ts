@@ -8,8 +8,10 @@ import type { Context } from "../../../src/core/version.ts";
 import type { Op } from "../history.ts";
 import type { KeyState } from "../key-state.ts";
 import type { Ledger } from "../ledger.ts";
+import { isSurelyLive } from "../lifetimes.ts";
 import { majority } from "../terms.ts";
 import type { World } from "../world.ts";
+import type { Mint } from "./dot-reuse.ts";
 import type { Report } from "./report.ts";
 
 export interface ReadAnswer {
@@ -91,7 +93,12 @@ function judgeContext(
   answer: ReadAnswer,
   context: Context,
 ): void {
-  const spokenOf = new Set(ledger.maximal(key, context).map((mint) => mint.op));
+  const spokenOf = new Set(
+    ledger
+      .maximal(key, context)
+      .filter((mint) => !isReplaced(key, mint))
+      .map((mint) => mint.op),
+  );
   if (spokenOf.size > answer.live + answer.deleted) {
     const ids = [...spokenOf].join(" ");
     report(
@@ -149,6 +156,15 @@ export function judgeMatch(world: World, op: Op, key: KeyState): void {
   }
 }
 
+/**
+ * By any write that is stored: a row from before, merged with what the others have since, covers what it had held and what they
+ * have replaced, but not the write that did so.
+ */
+function isReplaced(key: KeyState, mint: Mint): boolean {
+  for (const other of key.dots.mints) if (other.durable && other.past.has(mint.op)) return true;
+  return false;
+}
+
 export function isDoubled(key: KeyState, op: number): boolean {
   return (key.mintsOf.get(op)?.length ?? 0) > 1;
 }
@@ -156,7 +172,7 @@ export function isDoubled(key: KeyState, op: number): boolean {
 /** A put's context may cover what its client had seen and the put itself, nothing else: "mine but not yours". */
 export function judgeWriteContext(report: Report, op: Op, key: KeyState, context: Context): void {
   for (const mint of key.dots.covered(context)) {
-    if (mint.op === op.id || op.past?.has(mint.op) === true) continue;
+    if (mint.op === op.id || op.past?.has(mint.op) === true || isReplaced(key, mint)) continue;
     report(
       "contexts",
       `the answer to op ${op.id} of ${key.name} has a context over op ${mint.op}, which its client has not seen`,
@@ -180,7 +196,7 @@ export function judgeStatus(report: Report, kind: string, status: number, what: 
 export function judgeCreation(world: World, op: Op, key: KeyState): void {
   if (key.isWeakened) return;
   for (const write of key.strong.slice(0, op.mark)) {
-    if (!isAlive(world.ledger, key, write, op)) continue;
+    if (!isAlive(world, key, write, op)) continue;
     world.violate(
       "preconditions",
       `op ${op.id} created ${key.name}, where a majority held op ${write.id} before it began`,
@@ -189,14 +205,17 @@ export function judgeCreation(world: World, op: Op, key: KeyState): void {
 }
 
 /**
- * The key has had a value since this put, as far as `op` could see: the put does not expire, and whatever else deletes or may
- * expire it has itself replaced.
+ * The key has had a value since this put, as far as `op` could see: it has not ended, and whatever else deletes or has an end by
+ * now it has itself replaced. REQUIRES: called when `op` has ended.
  */
-export function isAlive(ledger: Ledger, key: KeyState, put: Op, op: Op): boolean {
-  if (put.kind !== "put" || put.expires || isDoubled(key, put.id)) return false;
-  return ledger.ops.every((other) => {
-    const isMortal = other.kind === "delete" || other.expires;
-    if (!isMortal || other.key !== key.name || other.id === op.id) return true;
+export function isAlive(world: World, key: KeyState, put: Op, op: Op): boolean {
+  const isMortal = (write: Op): boolean =>
+    write.kind === "delete"
+      ? write.status !== "fail"
+      : !isSurelyLive(world.options, write, op.endMs);
+  if (put.kind !== "put" || isMortal(put) || isDoubled(key, put.id)) return false;
+  return world.ledger.ops.every((other) => {
+    if (other.key !== key.name || other.id === op.id || !isMortal(other)) return true;
     return put.past?.has(other.id) === true && !isDoubled(key, other.id);
   });
 }

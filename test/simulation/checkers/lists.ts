@@ -1,43 +1,65 @@
 /**
- * A page of a list: keys in byte order, each once, none that was never put. A list asks a majority of the homes of every key, so
- * it is judged like a strict read: what a majority had acknowledged before it began is not left out, and what that had replaced
- * is not shown.
+ * A page of a list: keys in byte order, each once, none that was never put, all in the part of the range that the page speaks of.
+ * A list asks a majority of the homes of every key, so it is judged like a strict read: what a majority had acknowledged before
+ * it began is not left out, and what that had replaced is not shown.
  */
 import type { Op } from "../history.ts";
 import type { KeyState } from "../key-state.ts";
 import type { World } from "../world.ts";
 import { isAlive, isDoubled } from "./answers.ts";
+import { judgeShown } from "./expiry.ts";
 
-interface Page {
+export interface Page {
   /** `metadata` is the number of the write that is shown. */
   readonly keys: readonly { readonly name: string; readonly metadata?: unknown }[];
-  readonly complete: boolean;
+  /** To go on with; none on the last page. */
+  readonly cursor?: string;
 }
 
-export function judgeList(world: World, op: Op, reverse: boolean, body: string): void {
-  const page = JSON.parse(body) as Page;
+/** What a page says it has looked at. */
+export interface Claim {
+  readonly reverse: boolean;
+  /** The last key of the page before; null on the first one. */
+  readonly after: string | null;
+  /** The last key that it has looked at, listed or not; null when there is no further page. */
+  readonly upTo: string | null;
+}
+
+export function pageOf(body: string): Page {
+  return JSON.parse(body) as Page;
+}
+
+export function judgeList(world: World, op: Op, claim: Claim, page: Page): void {
   const names = page.keys.map((key) => key.name);
   // The names are ASCII: their order as strings is that of their bytes.
   const ordered = [...new Set(names)].sort();
-  if (reverse) ordered.reverse();
+  if (claim.reverse) ordered.reverse();
   if (ordered.join() !== names.join()) {
     world.violate("lists", `list ${op.id} is not in order: ${names.join(" ")}`);
   }
   const { space } = world.ledger.key(op.key);
   for (const { name, metadata } of page.keys) {
     const key = world.ledger.keys.get(name);
-    if (key?.space === space) judgeShown(world, op, key, metadata);
+    if (key?.space === space && isClaimed(claim, name)) judgeListed(world, op, key, metadata);
     else world.violate("lists", `list ${op.id} shows ${name}`);
   }
-  if (page.complete) judgeComplete(world, op, new Set(names));
+  judgeComplete(world, op, claim, new Set(names));
 }
 
-function judgeShown(world: World, op: Op, key: KeyState, metadata: unknown): void {
+function isClaimed({ reverse, after, upTo }: Claim, name: string): boolean {
+  const [from, to] = reverse ? [upTo, after] : [after, upTo];
+  // The page itself ends with `upTo`, the one before it with `after`.
+  if (from !== null && (reverse ? name < from : name <= from)) return false;
+  return to === null || (reverse ? name < to : name <= to);
+}
+
+function judgeListed(world: World, op: Op, key: KeyState, metadata: unknown): void {
   const shown = typeof metadata === "number" ? world.ledger.ops[metadata] : undefined;
   if (shown?.kind !== "put" || shown.key !== key.name) {
     world.violate("lists", `list ${op.id} shows ${key.name} with the metadata ${metadata}`);
     return;
   }
+  judgeShown(world, op, key, shown.id);
   if (key.isWeakened || isDoubled(key, shown.id)) return;
   for (const write of acknowledgedBefore(key, op)) {
     if (write.past?.has(shown.id) !== true || isDoubled(key, write.id)) continue;
@@ -48,12 +70,12 @@ function judgeShown(world: World, op: Op, key: KeyState, metadata: unknown): voi
   }
 }
 
-function judgeComplete(world: World, op: Op, names: ReadonlySet<string>): void {
+function judgeComplete(world: World, op: Op, claim: Claim, names: ReadonlySet<string>): void {
   const { space } = world.ledger.key(op.key);
   for (const key of world.ledger.keys.values()) {
     if (names.has(key.name) || key.space !== space || key.isWeakened) continue;
-    if (!acknowledgedBefore(key, op).some((write) => isAlive(world.ledger, key, write, op)))
-      continue;
+    if (!isClaimed(claim, key.name)) continue;
+    if (!acknowledgedBefore(key, op).some((write) => isAlive(world, key, write, op))) continue;
     world.violate("lists", `list ${op.id} leaves out ${key.name}`);
   }
 }

@@ -1,6 +1,7 @@
 /** What every kind of operation shares: the world, chance, the calls under way, and how tokens are read. */
 
 import { Keyring } from "../../../src/cluster/keyring.ts";
+import { utf8Decode } from "../../../src/core/bytes.ts";
 import { parseNamespaceId } from "../../../src/core/ids.ts";
 import { type Key, makeKey } from "../../../src/core/key.ts";
 import { demandOf } from "../../../src/core/session.ts";
@@ -12,7 +13,7 @@ import { judgeToken } from "../checkers/sessions.ts";
 import type { KeyAnswer } from "../client-call.ts";
 import type { Op } from "../history.ts";
 import type { KeyState } from "../key-state.ts";
-import type { SeededRandom } from "../seeded-random.ts";
+import { type SeededRandom, streamOf } from "../seeded-random.ts";
 import { simCrypto } from "../sim-crypto.ts";
 import { SECRET, type World } from "../world.ts";
 import { Client, type Known, type Session, sessionAfter } from "./client.ts";
@@ -23,6 +24,8 @@ const SESSION_SHARE = 0.5;
 export class Desk {
   readonly world: World;
   readonly random: SeededRandom;
+  /** For lists that go on. */
+  readonly pages: SeededRandom;
   readonly calls: Calls;
   readonly clients: Client[] = [];
   stopped = false;
@@ -32,6 +35,7 @@ export class Desk {
   constructor(world: World) {
     this.world = world;
     this.random = world.fork();
+    this.pages = streamOf(world.options.seed, "pages of lists");
     this.calls = new Calls(world);
     const env = { crypto: simCrypto, clock: world.clock } as Partial<Env> as Env;
     this.#tokens = new Tokens(env, new Keyring(simCrypto, [SECRET]), () => null);
@@ -46,9 +50,9 @@ export class Desk {
   }
 
   /** Any node that runs, a gateway like another. */
-  pickNode(): number | null {
+  pickNode(random = this.random): number | null {
     const alive = this.world.nodes.filter((node) => node.alive);
-    return alive.length === 0 ? null : this.random.pick(alive).index;
+    return alive.length === 0 ? null : random.pick(alive).index;
   }
 
   /** Mostly the client's own; now and then another's, as when a token is passed on. */
@@ -95,6 +99,13 @@ export class Desk {
 
   readToken(key: KeyState, token: string): Context {
     return this.#tokens.readContext(this.#coreKey(key), token).entries;
+  }
+
+  /** The last key that a page of this list has looked at; an empty text for none. */
+  readCursor(key: KeyState, reverse: boolean, cursor: string): string {
+    const namespace = parseNamespaceId(key.namespace);
+    const range = { namespace, start: new Uint8Array(), end: null, reverse };
+    return utf8Decode(this.#tokens.readCursor(range, cursor));
   }
 
   #coreKey(key: KeyState): Key {

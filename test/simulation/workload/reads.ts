@@ -1,6 +1,7 @@
 /** Gets and lists. */
 import { judgeAcks, judgeRead, judgeStatus } from "../checkers/answers.ts";
-import { judgeList } from "../checkers/lists.ts";
+import { judgeExpiry } from "../checkers/expiry.ts";
+import { judgeList, type Page, pageOf } from "../checkers/lists.ts";
 import { judgeSession } from "../checkers/sessions.ts";
 import { type KeyAnswer, keyAnswerOf, readRequest, urlOf } from "../client-call.ts";
 import type { Op } from "../history.ts";
@@ -58,6 +59,7 @@ export function readDone(
   if (answer.status === 404 && answer.token !== null) desk.world.count("tombstone won");
   judgeAcks(desk.report, op, answer);
   judgeRead(ledger, desk.report, op, key, answer);
+  judgeExpiry(desk.world, op, key, answer);
   if (session !== null) {
     desk.world.count("read of a session");
     judgeSession(ledger, desk.report, op, key, session.seen.get(key.name) ?? [], answer);
@@ -67,24 +69,74 @@ export function readDone(
   if (client !== NOBODY) desk.remember(client, key, answer, seen, answer.values);
 }
 
+/** From one page of a list to the next one, at most. */
+const PAGE_GAP_MS = 50;
+const LIST_PAGES_MAX = 8;
+const ABOVE_ALL_KEYS = "~";
+
+interface Listing {
+  readonly key: KeyState;
+  readonly reverse: boolean;
+  readonly limit: number;
+}
+
+/** The page before: how to go on from it, and the last key that it looked at. */
+interface Turned {
+  readonly cursor: string;
+  readonly lastKey: string;
+  readonly pages: number;
+}
+
 export function list(desk: Desk, node: number): void {
-  const { world, random, calls } = desk;
+  const { random } = desk;
   const key = desk.pickKey();
-  const op = calls.begin({
-    kind: "list",
-    key,
-    node,
-    terms: { query: "", needed: 0, strict: false },
-  });
   const reverse = random.chance(0.3);
-  const url = urlOf(
-    node,
-    `/v1/keys/${key.space}`,
-    `limit=${random.integer(1, 8)}${reverse ? "&reverse=true" : ""}`,
-  );
-  calls.call([op], new Request(url), (response, body) => () => {
+  page(desk, { key, reverse, limit: random.integer(1, 8) }, node, null);
+}
+
+function page(desk: Desk, listing: Listing, node: number, before: Turned | null): void {
+  const { world, calls } = desk;
+  const { key, reverse, limit } = listing;
+  const terms = { query: "", needed: 0, strict: false };
+  const op = calls.begin({ kind: "list", key, node, terms });
+  const cursor = before === null ? "" : `&cursor=${encodeURIComponent(before.cursor)}`;
+  const query = `limit=${limit}${reverse ? "&reverse=true" : ""}${cursor}`;
+  const request = new Request(urlOf(node, `/v1/keys/${key.space}`, query));
+  calls.call([op], request, (response, body) => () => {
     calls.close(op, response.status === 200 ? "ok" : "fail", response.status, body.length);
     judgeStatus(desk.report, "list", response.status, `list ${op.id}`);
-    if (response.status === 200) judgeList(world, op, reverse, body);
+    if (response.status !== 200) return;
+    const shown = pageOf(body);
+    const after = before?.lastKey ?? null;
+    const upTo = lastLookedAt(desk, listing, after, shown);
+    judgeList(world, op, { reverse, after, upTo }, shown);
+    if (shown.cursor === undefined || upTo === null || world.options.faults.clockJumpMs > 0) return;
+    const pages = (before?.pages ?? 0) + 1;
+    world.count("page with a cursor");
+    turn(desk, listing, { cursor: shown.cursor, lastKey: upTo, pages });
+  });
+}
+
+/** As the page says itself; null for all there is. */
+function lastLookedAt(
+  desk: Desk,
+  { key, reverse }: Listing,
+  after: string | null,
+  { keys, cursor }: Page,
+): string | null {
+  if (cursor === undefined) return null;
+  // A cursor is an hour old at once where clocks jump.
+  const isReadable = desk.world.options.faults.clockJumpMs === 0;
+  const last = isReadable ? desk.readCursor(key, reverse, cursor) : keys.at(-1)?.name;
+  return last || (after ?? (reverse ? ABOVE_ALL_KEYS : ""));
+}
+
+/** The next page, at whatever node. */
+function turn(desk: Desk, listing: Listing, before: Turned): void {
+  const { world, pages } = desk;
+  if (before.pages >= LIST_PAGES_MAX) return;
+  world.clock.after(pages.between(0, PAGE_GAP_MS), () => {
+    const node = desk.pickNode(pages);
+    if (!desk.stopped && node !== null) page(desk, listing, node, before);
   });
 }

@@ -54,7 +54,7 @@ export function write(desk: Desk, call: WriteCall): void {
     condition,
     isRepeatable: repeats,
   };
-  op.expires = options.ttlSeconds > 0;
+  op.ttlMs = options.ttlSeconds * 1_000;
   op.matched = call.matched ?? [];
   const send = (at: number): void => {
     const { session } = call.client;
