@@ -1,6 +1,7 @@
 /** Writes down who has committed what, and has every ack and every hint that goes judged by it (checkers/custody.ts). */
 import { equalDots } from "../../src/core/context.ts";
 import type { PeerRequest, PeerResponse } from "../../src/env/transport.ts";
+import { decodeHintNote } from "../../src/replication/hint-note.ts";
 import {
   acksIn,
   judgeCountedAcks,
@@ -11,7 +12,7 @@ import {
 import type { Mint } from "./checkers/dot-reuse.ts";
 import type { Report } from "./checkers/report.ts";
 import type { Op } from "./history.ts";
-import { OWN_ROWS } from "./holdings.ts";
+import { isHintShelf, OWN_ROWS } from "./holdings.ts";
 import type { KeyState } from "./key-state.ts";
 import type { Ledger } from "./ledger.ts";
 import { generationMeta, type SimNode } from "./sim-node.ts";
@@ -51,8 +52,10 @@ export class Custodian {
     this.#report = report;
     this.#nowMs = nowMs;
     ledger.startOf = (node) => nodes[node]?.incarnation ?? 0;
-    ledger.onCommitted.push((node, key, context, shelf) => {
-      key.holdings.push({ node, shelf, context, generations: this.#generationsAt(node, key) });
+    ledger.onCommitted.push((node, key, context, shelf, note) => {
+      const needed = isHintShelf(shelf) ? decodeHintNote(note).needed : 0;
+      const generations = this.#generationsAt(node, key);
+      key.holdings.push({ node, shelf, context, generations, needed });
     });
     ledger.onHintDropped = (node, row) => judgeDroppedHint(ledger, report, node, row);
     ledger.onNoted = (node, name) => this.#noted(node, name);

@@ -6,9 +6,10 @@ import { actorIdFromBytes } from "../../src/core/ids.ts";
 import { EMPTY_RECORD, mergeRecords, putSibling } from "../../src/core/record.ts";
 import { encodeBody, encodeHead } from "../../src/core/record-codec.ts";
 import type { CausalRecord, Context, Dot } from "../../src/core/version.ts";
+import type { DiskRow } from "../../src/env/disk.ts";
 import { Calls } from "./calls.ts";
 import { drawOptions } from "./draw-options.ts";
-import { type Op, valueText } from "./history.ts";
+import { type Condition, type Op, valueText } from "./history.ts";
 import type { KeyState } from "./key-state.ts";
 import { observedDisk } from "./observed-disk.ts";
 import type { SimDiskHandle } from "./sim-disk.ts";
@@ -42,13 +43,17 @@ export class HandMade {
     return [...new Set(this.world.violations.map((violation) => violation.checker))];
   }
 
-  begin(kind: Op["kind"], options: { seen?: readonly Op[]; terms?: Terms } = {}): Op {
-    const { seen, terms = defaultTerms(HOMES.length, true) } = options;
+  begin(
+    kind: Op["kind"],
+    options: { seen?: readonly Op[]; terms?: Terms; condition?: Condition } = {},
+  ): Op {
+    const { seen, terms = defaultTerms(HOMES.length, true), condition = "none" } = options;
     return this.#calls.begin({
       kind,
       key: this.key,
       node: 0,
       terms,
+      condition,
       seen: seen === undefined ? null : new Set(seen.map((op) => op.id)),
     });
   }
@@ -66,13 +71,26 @@ export class HandMade {
   /** A node stores a record, as the one that minted `minted` or as one that was sent it. */
   store(node: number, record: CausalRecord, minted: Dot | null = null, isCommitted = true): void {
     const disk = this.#disks[node] as SimDiskHandle;
-    this.#sequence++;
     disk.begin();
-    disk.put({
+    disk.put(this.#rowOf(record, minted));
+    if (isCommitted) disk.commit();
+  }
+
+  /** A stand-in keeps a record for this home. */
+  keep(node: number, home: number, record: CausalRecord, note: Uint8Array): void {
+    const disk = this.#disks[node] as SimDiskHandle;
+    disk.begin();
+    const shelf = `hint/${this.world.node(home).id}`;
+    disk.putAside({ ...this.#rowOf(record, null), shelf, note });
+    disk.commit();
+  }
+
+  #rowOf(record: CausalRecord, minted: Dot | null): DiskRow {
+    this.#sequence++;
+    return {
       ...{ namespace: 1, key: this.key.bytes, place: 0, sequence: this.#sequence, minted },
       ...{ head: encodeHead(record), headSum: new Uint8Array(8), body: encodeBody(record) },
-    });
-    if (isCommitted) disk.commit();
+    };
   }
 
   /** A put by `node` that has reached some of the homes and was acknowledged by them. */

@@ -3,6 +3,7 @@
  * the membership must come to rest, and all homes must become equal, by themselves, in bounded virtual time (reliability.md
  * 2.6 and 2.11).
  */
+import { staysAvailable } from "./availability.ts";
 import { divergence, leftOver } from "./checkers/convergence.ts";
 import type { KeyAnswer } from "./client-call.ts";
 import { FORM_LIMIT_MS, membersNotUp, untilReady } from "./forming.ts";
@@ -24,6 +25,10 @@ export async function heal(world: World, workload: Workload): Promise<void> {
   await membershipIsAtRest(world);
   if (world.violations.length > 0) return;
   await converge(world);
+  if (world.violations.length === 0 && (await staysAvailable(world, workload))) {
+    await membershipIsAtRest(world);
+    await converge(world);
+  }
   const { reaping } = world.options;
   if (reaping === null || world.violations.length > 0) return;
   // What is due now is reaped everywhere or nowhere, and nothing of it comes back.

@@ -13,6 +13,8 @@ export interface Holding {
   readonly context: Context;
   /** Of the key's homes, in their order: the generations that the node knew then. An ack sent later names these or newer ones. */
   readonly generations: readonly number[];
+  /** Of a hint: so many homes must have what it holds before its node may give it up. 0 of any other row. */
+  readonly needed: number;
 }
 
 /** What this node has committed of the key, on shelves that `isShelf` takes, oldest first. */

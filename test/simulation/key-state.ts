@@ -57,3 +57,8 @@ export function newKeyState(
     mintsOf: new Map(),
   };
 }
+
+/** The write was executed twice. */
+export function isDoubled(key: KeyState, op: number): boolean {
+  return (key.mintsOf.get(op)?.length ?? 0) > 1;
+}

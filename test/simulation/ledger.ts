@@ -13,19 +13,30 @@ import { OWN_ROWS } from "./holdings.ts";
 import { type KeyState, newKeyState } from "./key-state.ts";
 import type { DiskObserver } from "./observed-disk.ts";
 
+const NO_NOTE = new Uint8Array();
+
 interface Pending {
   readonly mints: { readonly key: KeyState; readonly mint: Mint }[];
   readonly contexts: {
     readonly key: KeyState;
     readonly context: Context;
     readonly shelf: string;
+    readonly note: Uint8Array;
   }[];
   /** Rows that would be readable again after the commit. */
   readonly healed: string[];
 }
 
+/** A new dot, and the record that it came with. */
+export interface Minted {
+  readonly mint: Mint;
+  readonly record: CausalRecord;
+}
+
 interface Place {
   readonly shelf: string;
+  /** What its node remembers beside it; empty for a row of its own. */
+  readonly note: Uint8Array;
   /** There was a row before. */
   readonly existed: boolean;
   /** What stood there is all that its coordinator held. */
@@ -38,8 +49,15 @@ export class Ledger {
   /** Rows that were made unreadable: `node/key`. */
   readonly rotten = new Set<string>();
   /** Told of each committed row. */
-  readonly onCommitted: ((node: number, key: KeyState, context: Context, shelf: string) => void)[] =
-    [];
+  readonly onCommitted: ((
+    node: number,
+    key: KeyState,
+    context: Context,
+    shelf: string,
+    note: Uint8Array,
+  ) => void)[] = [];
+  /** Told of each new dot, before it is known what it replaces. */
+  onMinted: (op: Op, key: KeyState, minted: Minted) => void = () => undefined;
   /** Told of each hint that a node deletes, and of each small value that it sets. */
   onHintDropped: (node: number, row: AsideRow) => void = () => undefined;
   onNoted: (node: number, name: string) => void = () => undefined;
@@ -167,7 +185,8 @@ export class Ledger {
       this.#count("unreadable row written anew");
     }
     const existed = old !== undefined;
-    this.#look(node, key, row, before, { shelf: OWN_ROWS, existed, isWhole: before !== null });
+    const isWhole = before !== null;
+    this.#look(node, key, row, before, { shelf: OWN_ROWS, note: NO_NOTE, existed, isWhole });
   }
 
   /** A stand-in stores a record for somebody else, or another row that is not to be mixed with its own. */
@@ -176,7 +195,8 @@ export class Ledger {
     if (key === undefined) return;
     const before = old === undefined ? null : decodeRecord(old.head, old.body);
     // What its coordinator held may stand on several shelves.
-    this.#look(node, key, row, before, { shelf: row.shelf, existed: false, isWhole: false });
+    const { shelf, note } = row;
+    this.#look(node, key, row, before, { shelf, note, existed: false, isWhole: false });
   }
 
   /** A row that was reaped, or discarded because nobody can read it. */
@@ -200,7 +220,8 @@ export class Ledger {
     const record = decodeRecord(row.head, row.body);
     const pending = this.#pendingOf(node);
     if (record.siblings.length > 1) this.#count("siblings");
-    pending.contexts.push({ key, context: record.context, shelf: place.shelf });
+    const { shelf, note } = place;
+    pending.contexts.push({ key, context: record.context, shelf, note });
     for (const sibling of record.siblings) {
       const id = this.opOf(sibling);
       if (id < 0) {
@@ -238,6 +259,7 @@ export class Ledger {
     }
     if (place.existed && mint.dot.counter === 1) this.#count("new epoch on a row that existed");
     const past = this.#pastOf(key, op, mint, record, place.isWhole ? before : null);
+    this.onMinted(op, key, { mint, record });
     mint.past = past;
     op.past = pastOfAll(key.mintsOf.get(op.id) ?? []);
     for (const sibling of before?.siblings ?? []) {
@@ -295,9 +317,9 @@ export class Ledger {
         `op ${mint.op} of ${key.name} was stored after it was refused`,
       );
     }
-    for (const { key, context, shelf } of pending.contexts) {
+    for (const { key, context, shelf, note } of pending.contexts) {
       key.dots.show(context);
-      for (const tell of this.onCommitted) tell(node, key, context, shelf);
+      for (const tell of this.onCommitted) tell(node, key, context, shelf, note);
     }
   }
 

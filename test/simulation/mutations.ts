@@ -1,4 +1,5 @@
 import type { Mutation } from "./mutation.ts";
+import { ANSWER_MUTATIONS } from "./mutations-answers.ts";
 import { REPAIR_MUTATIONS } from "./mutations-repair.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -173,4 +174,5 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "missing += Math.max(0, 1 - answering);",
   },
   ...REPAIR_MUTATIONS,
+  ...ANSWER_MUTATIONS,
 ];

@@ -9,6 +9,7 @@ const SALTS = {
   "further faults": 0x27d4eb2f,
   races: 0xd6e8feb9,
   "pages of lists": 0xa0761d65,
+  "homes out of reach": 0x5bd1e995,
 };
 
 /** A stream of its own for this purpose: what is drawn from it changes nothing else in the world of this seed. */

@@ -13,6 +13,7 @@ import type { NodeConfig } from "../../src/node-config.ts";
 import { ACTOR_META, RESTORED_META } from "../../src/storage/meta-names.ts";
 import { RESTORED_MARK } from "../../src/storage/restored-tables.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
+import { judgeReplaced } from "./checkers/conditions.ts";
 import { Losses } from "./checkers/losses.ts";
 import { ReapBook } from "./checkers/reaping.ts";
 import type { Violation } from "./checkers/report.ts";
@@ -65,6 +66,9 @@ export class World {
     const count = (event: string): void => this.count(event);
     const report = (checker: string, text: string): void => this.violate(checker, text);
     this.ledger = new Ledger({ report, count });
+    this.ledger.onMinted = (op, key, minted) => {
+      judgeReplaced(this.ledger, report, op, key, minted);
+    };
     for (let index = 0; index < options.nodes + options.gateways; index++) {
       const role = index < options.nodes ? "storage" : "gateway";
       this.nodes.push(

@@ -6,7 +6,7 @@
 import { covers } from "../../../src/core/context.ts";
 import type { Context } from "../../../src/core/version.ts";
 import type { Op } from "../history.ts";
-import type { KeyState } from "../key-state.ts";
+import { isDoubled, type KeyState } from "../key-state.ts";
 import type { Ledger } from "../ledger.ts";
 import { isSurelyLive } from "../lifetimes.ts";
 import { majority } from "../terms.ts";
@@ -34,6 +34,7 @@ export function judgeRead(
   answer: ReadAnswer,
 ): void {
   judgeValues(ledger, report, op, key, answer.values);
+  judgeWholeness(report, op, key, answer);
   if (answer.context !== null) judgeContext(ledger, report, op, key, answer, answer.context);
   else if (answer.values.length > 0) {
     report("honest-answers", `get ${op.id} of ${key.name} shows a value without a context`);
@@ -82,6 +83,17 @@ function judgeValues(
   if (new Set(values).size !== values.length) {
     report("duplicates", `get ${op.id} of ${key.name} shows one value twice`);
   }
+}
+
+/** Who delegates no choice is shown all siblings: the answer's context lets him replace each of them. */
+function judgeWholeness(report: Report, op: Op, key: KeyState, answer: ReadAnswer): void {
+  const { status, values, live } = answer;
+  const isWhole = status === 300 || (status === 200 && op.terms.includes("conflict=siblings"));
+  if (!isWhole || values.length === live) return;
+  report(
+    "honest-answers",
+    `get ${op.id} (${op.terms}) of ${key.name} shows ${values.length} of ${live} siblings`,
+  );
 }
 
 /** Its holder may replace all that the context covers: every sibling it speaks of must have been shown or counted. */
@@ -163,10 +175,6 @@ export function judgeMatch(world: World, op: Op, key: KeyState): void {
 function isReplaced(key: KeyState, mint: Mint): boolean {
   for (const other of key.dots.mints) if (other.durable && other.past.has(mint.op)) return true;
   return false;
-}
-
-export function isDoubled(key: KeyState, op: number): boolean {
-  return (key.mintsOf.get(op)?.length ?? 0) > 1;
 }
 
 /** A put's context may cover what its client had seen and the put itself, nothing else: "mine but not yours". */

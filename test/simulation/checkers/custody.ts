@@ -78,8 +78,11 @@ export function judgeCountedAcks(
   const mints = key.mintsOf.get(op.id) ?? [];
   const homes = Math.max(0, ...mints.map((mint) => ackersOf(key, mint, named)));
   const others = new Set<number>();
-  for (const { node, shelf, context } of key.holdings) {
-    if (isHintShelf(shelf) && mints.some(({ dot }) => covers(context, dot))) others.add(node);
+  // A hint that is given up sooner than the write's W allows is not what its client was told of.
+  const asked = Math.min(op.needed, key.homes.length);
+  for (const { node, shelf, context, needed } of key.holdings) {
+    if (!isHintShelf(shelf) || needed < asked) continue;
+    if (mints.some(({ dot }) => covers(context, dot))) others.add(node);
   }
   if (answer.acks <= homes && answer.fallbacks <= others.size) return;
   report(

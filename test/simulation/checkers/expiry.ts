@@ -1,9 +1,9 @@
 /** A value with a time to live is shown until that ends, and from then on to nobody. */
 import type { Op } from "../history.ts";
-import type { KeyState } from "../key-state.ts";
+import { isDoubled, type KeyState } from "../key-state.ts";
 import { isSurelyLive, isSurelyOver } from "../lifetimes.ts";
 import type { World } from "../world.ts";
-import { isDoubled, type ReadAnswer } from "./answers.ts";
+import type { ReadAnswer } from "./answers.ts";
 
 /** REQUIRES: called when the read has ended. */
 export function judgeExpiry(world: World, op: Op, key: KeyState, answer: ReadAnswer): void {

@@ -3,10 +3,9 @@
  * siblings in the same way). REQUIRES: a converged world.
  */
 import { decodeRecord } from "../../../src/core/record-codec.ts";
-import type { KeyState } from "../key-state.ts";
+import { isDoubled, type KeyState } from "../key-state.ts";
 import type { Ledger } from "../ledger.ts";
 import type { World } from "../world.ts";
-import { isDoubled } from "./answers.ts";
 
 /** The writes that are in the final record, tombstones and expired ones among them. */
 function finalWrites(world: World, key: KeyState): Set<number> | null {

@@ -4,9 +4,9 @@
  * it began is not left out, and what that had replaced is not shown.
  */
 import type { Op } from "../history.ts";
-import type { KeyState } from "../key-state.ts";
+import { isDoubled, type KeyState } from "../key-state.ts";
 import type { World } from "../world.ts";
-import { isAlive, isDoubled } from "./answers.ts";
+import { isAlive } from "./answers.ts";
 import { judgeShown } from "./expiry.ts";
 
 export interface Page {

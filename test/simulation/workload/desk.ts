@@ -82,7 +82,11 @@ export class Desk {
     answer: KeyAnswer,
     shown: Iterable<number>,
   ): void {
-    if (session === null || answer.session === null) return;
+    if (session === null) return;
+    if (answer.session === null) {
+      this.report("sessions", `op ${op.id} of ${key.name} is answered without its session's token`);
+      return;
+    }
     client.session = sessionAfter(session, answer.session, key.name, shown);
     const { ledger } = this.world;
     const token = this.#tokens.readSession(answer.session);
