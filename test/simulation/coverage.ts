@@ -51,12 +51,14 @@ export const STATE_GROUPS: readonly StateGroup[] = [
       "start refused by a full disk": "start refused by a full disk",
       "power cut": "power cut (durability=process)",
       "power cut took a row back": "power cut that took a row back",
+      "homes put out of reach": "homes out of reach after healing",
     },
   },
   {
     title: "states",
     states: {
       siblings: "siblings stored",
+      "race over siblings": "siblings raced for with If-Match",
       "answer with siblings": "siblings answered (300)",
       "tombstone won": "tombstone won a read",
       forwarded: "put forwarded",
