@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createTestHasher } from "../support/hasher.ts";
+import { mayLoseOneMore } from "./fault-atlas.ts";
 import { dotOf, HandMade } from "./hand-made.ts";
 
 describe("the only committed copy of a write may be damaged", () => {
@@ -28,4 +29,10 @@ describe("the only committed copy of a write may be damaged", () => {
     refused.status = "info";
     expect(atlas.mayForgetRow(0, made.key)).toBe(true);
   });
+});
+
+test("a second database is lost while the first is in doubt only where most are left: two of five, not of three or four", () => {
+  expect([3, 4, 5, 6].map((all) => mayLoseOneMore(all, 1))).toEqual([false, false, true, true]);
+  expect([5, 6, 7].map((all) => mayLoseOneMore(all, 2))).toEqual([false, false, true]);
+  expect(mayLoseOneMore(3, 0)).toBe(true);
 });

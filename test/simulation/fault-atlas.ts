@@ -17,12 +17,15 @@ import { majority } from "./terms.ts";
 export class FaultAtlas {
   readonly #ledger: Ledger;
   readonly #nodes: readonly SimNode[];
+  readonly #fewestOwners: number;
   /** By `node/key`: what the copy there held, and must cover again before it is whole. */
   readonly #damage = new Map<string, readonly Dot[]>();
 
-  constructor(ledger: Ledger, nodes: readonly SimNode[]) {
+  /** `fewestOwners`: of any unit. */
+  constructor(ledger: Ledger, nodes: readonly SimNode[], fewestOwners: number) {
     this.#ledger = ledger;
     this.#nodes = nodes;
+    this.#fewestOwners = fewestOwners;
     ledger.onCommitted.push((node, key, context) => this.#repaired(node, key, context));
   }
 
@@ -46,9 +49,13 @@ export class FaultAtlas {
   }
 
   mayLoseDatabase(node: number): boolean {
-    // While one is in doubt, a second one could leave nobody to ask; so could two of three electors.
     const storage = this.#nodes.filter((other) => other.role === "storage");
-    if (storage.some((other) => other.inDoubt || other.abstains || other.isSetBack)) return false;
+    const lost = storage.filter((other) => other.inDoubt || other.abstains || other.isSetBack);
+    // All that are lost may be owners of one unit, and electors.
+    const isSafe = [this.#fewestOwners, storage.length].every((all) =>
+      mayLoseOneMore(all, lost.length),
+    );
+    if (!isSafe) return false;
     return this.keysAt(node).every((key) => this.#survivable(node, key));
   }
 
@@ -137,6 +144,11 @@ export class FaultAtlas {
     }
     return contexts;
   }
+}
+
+/** While one is in doubt, a second one could leave nobody to ask: unless most are left that were not lost. */
+export function mayLoseOneMore(all: number, lost: number): boolean {
+  return lost === 0 || all - lost - 1 >= majority(all);
 }
 
 function ackedDots(key: KeyState): Dot[] {

@@ -116,3 +116,11 @@ export interface SimOptions {
   readonly faults: FaultOptions;
   readonly workload: WorkloadOptions;
 }
+
+/** Of a unit, whatever its namespace. */
+export function fewestOwners({ copies, namespace }: SimOptions): number {
+  const policy = namespace?.policy ?? { n: copies };
+  const owners =
+    "n" in policy ? policy.n : Object.values(policy.regions).reduce((sum, one) => sum + one, 0);
+  return Math.min(copies, owners);
+}

@@ -21,7 +21,7 @@ import { Custodian } from "./custodian.ts";
 import { FaultAtlas } from "./fault-atlas.ts";
 import { Ledger } from "./ledger.ts";
 import { observedDisk } from "./observed-disk.ts";
-import type { SimOptions } from "./options.ts";
+import { fewestOwners, type SimOptions } from "./options.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { SetBacks } from "./set-backs.ts";
 import { simCrypto } from "./sim-crypto.ts";
@@ -82,7 +82,7 @@ export class World {
       lifeMs: options.reaping?.messageLifeMs ?? null,
       report,
     });
-    this.atlas = new FaultAtlas(this.ledger, this.nodes);
+    this.atlas = new FaultAtlas(this.ledger, this.nodes, fewestOwners(options));
     this.custodian = new Custodian(this.ledger, this.nodes, {
       report,
       nowMs: () => this.nowMs,
@@ -326,18 +326,11 @@ export class World {
     };
   }
 
-  /** There are units with one owner, which has nobody to ask when its database is gone. */
-  #hasSoleOwners(): boolean {
-    const { copies, namespace } = this.options;
-    const policy = namespace?.policy ?? { n: copies };
-    const of = "n" in policy ? policy.n : Object.values(policy.regions).reduce((a, b) => a + b, 0);
-    return copies === 1 || of === 1;
-  }
-
   /** What the node itself calls an error, and no fault of this world explains, is one. */
   #judge(index: number, event: string, fields: LogFields): void {
     if (EXPLAINED_ERRORS.has(event)) return;
-    if (event === "all-owners-in-doubt" && this.#hasSoleOwners()) return;
+    // Who owns a unit alone has nobody to ask when its database is gone.
+    if (event === "all-owners-in-doubt" && fewestOwners(this.options) === 1) return;
     if (this.options.faults.rollBackMs > 0 && COPY_ERRORS.has(event)) return;
     if (String(fields["error"] ?? "").includes("DiskFullError")) return;
     if (event === "tree-mismatch") {
