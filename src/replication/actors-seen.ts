@@ -7,11 +7,11 @@ import { ACTORS_SEEN_MAX } from "../core/limits.ts";
 import type { Clock } from "../env/clock.ts";
 import { DiskFullError } from "../env/disk.ts";
 import type { MetaStore } from "../env/meta-store.ts";
+import { DATABASE_SEEN_META } from "../storage/meta-names.ts";
 import { badMessage } from "./data-messages.ts";
 
-/** Followed by the database in hex digits. The value: the end of its epochs and its newest sequence, 8 bytes each, big-endian. */
-const META_PREFIX = "database-seen/";
 const DATABASE_BYTES = 16;
+/** Of a stored value: the end of its epochs and its newest sequence, 8 bytes each, big-endian. */
 const SEEN_BYTES = 16;
 /** After a full disk, before a sequence is written again. */
 const FULL_PAUSE_MS = 10_000;
@@ -56,7 +56,7 @@ export class ActorsSeen {
 
   /** Returns what was known before. @throws DiskFullError */
   #learn(database: ActorId, told: Seen): Seen {
-    const name = META_PREFIX + bytesToHex(bytesFromByteString(database));
+    const name = DATABASE_SEEN_META + bytesToHex(bytesFromByteString(database));
     const known = this.#seen.get(database) ?? {
       ...decode(this.#meta.get(name)),
       isStored: true,

@@ -47,6 +47,8 @@ export class CopyCheck implements Worker {
   /** All members have: none of these epochs is given out again by a copy that does not learn that it is one. */
   #isTold = false;
   #hasOwnActor = false;
+  /** It was told so, once and for all: on a full disk it cannot end before there is room for the mark, and is pending till then. */
+  #isCopy = false;
   /** Of the epochs of which members were last told. */
   #toldEnd = 0;
   /** First everybody is asked, then everybody is told of a lease of this start's own, then some are asked now and then. */
@@ -63,6 +65,7 @@ export class CopyCheck implements Worker {
 
   /** Peers have not been asked and told since the start: another node should mint, and what is here is told to nobody. */
   get isPending(): boolean {
+    if (this.#isCopy) return true;
     if (this.#phase === "running") return false;
     const { membership, self } = this.#r;
     const layout = membership.layout();
@@ -87,6 +90,7 @@ export class CopyCheck implements Worker {
   }
 
   async step(): Promise<number> {
+    if (this.#isCopy) this.#giveUp();
     const { membership, self, store, env } = this.#r;
     const layout = membership.layout();
     if (layout?.member(self)?.role !== "storage") return ASK_AGAIN_MS;
@@ -160,10 +164,11 @@ export class CopyCheck implements Worker {
   /**
    * It may be from before a delete that was reaped since, so that even its rows in doubt, which join every merge, would bring
    * the value back: as those of a restored backup they are held apart, which the next open does. Marked before anything that
-   * would hide that it is a copy.
+   * would hide that it is a copy. @throws DiskFullError before there is room: then the next step tries again.
    */
   #giveUp(): never {
     const { store, actors, doubt, counters, env } = this.#r;
+    this.#isCopy = true;
     store.meta.set(RESTORED_META, new Uint8Array([RESTORED_MARK]));
     doubt.begin();
     this.#onCopy();

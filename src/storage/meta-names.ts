@@ -4,6 +4,8 @@
 export const ACTOR_META = "actor-id";
 /** 16 bytes: as which peers know this database, whatever actor it mints under since. Absent: its actor. */
 export const DATABASE_META = "database-id";
+/** Followed by the id of another node's database in hex digits: what is remembered of it (replication/actors-seen.ts). */
+export const DATABASE_SEEN_META = "database-seen/";
 /** 8 bytes: the end of the last leased block of epochs. */
 export const EPOCH_LEASE_META = "epoch-lease";
 /** The node this database belongs to, in hex digits as UTF-8: shows a file that was copied from another node. */

@@ -188,6 +188,30 @@ describe("a database that is a copy", () => {
     expect(copy.copies).toBe(1);
   });
 
+  test("that hears it while its disk is full is pending, and ends once there is room", async () => {
+    const c = cluster();
+    const node = c.node(0);
+    await run(c, node);
+    await c.put(0, "k", "v");
+    const store = Object.create(earlier(node.store, { epochEnd: 1, sequence: 0 })) as FakeStore;
+    let isFull = true;
+    const set = (name: string, value: Uint8Array): void => {
+      if (isFull) throw new DiskFullError("full");
+      node.store.meta.set(name, value);
+    };
+    Object.defineProperty(store, "meta", {
+      value: Object.create(node.store.meta, { set: { value: set } }),
+    });
+    const { check } = started(node, store);
+    for (let i = 0; i < 3; i++) {
+      await expect(c.settle(check.step())).rejects.toThrow(DiskFullError);
+      expect(check.isPending).toBe(true);
+      await c.clock.run(c.clock.monotonicMs() + COPY_CHECK_PATIENCE_MS);
+    }
+    isFull = false;
+    await expect(c.settle(check.step())).rejects.toThrow("rolled back");
+  });
+
   test("and is so once: under its new actor nothing is known of it", async () => {
     const c = cluster();
     const node = c.node(0);

@@ -17,12 +17,11 @@ export interface KeyState {
   namespace: number;
   /** The namespace's own answer for those who do not say: only home replicas count. */
   readonly isStrict: boolean;
-  /** Some node has deleted its row: a tombstone, or what had expired, was reaped there. */
-  isReaped: boolean;
   /** What rows that were reaped, and entries of contexts that were compacted, had told of: no context need cover it any more. */
   readonly forgotten: Set<Mint>;
-  /** Strict reads promise nothing any more: a power cut took back what was not synced, or nobody knew of a set back. */
-  isWeakened: boolean;
+  /** Homes that count without what they had acknowledged, and when there was one last (weak-homes.ts). */
+  readonly weakHomes: Set<number>;
+  weakUntilMs: number;
   /** Home replicas, by node number: they never change in this floor of the simulator. */
   homes: readonly number[];
   readonly dots: DotBook;
@@ -46,8 +45,8 @@ export function newKeyState(
     space: space.name,
     namespace: DEFAULT_NAMESPACE,
     isStrict: space.isStrict,
-    isWeakened: false,
-    isReaped: false,
+    weakHomes: new Set(),
+    weakUntilMs: Number.NEGATIVE_INFINITY,
     forgotten: new Set(),
     homes: [],
     dots: new DotBook(name, report),
@@ -61,4 +60,9 @@ export function newKeyState(
 /** The write was executed twice. */
 export function isDoubled(key: KeyState, op: number): boolean {
   return (key.mintsOf.get(op)?.length ?? 0) > 1;
+}
+
+/** At some moment since it began, the operation may have met a home that counted without what it had acknowledged. */
+export function metWeakHome(key: KeyState, op: Op): boolean {
+  return key.weakHomes.size > 0 || key.weakUntilMs >= op.startMs;
 }

@@ -163,15 +163,9 @@ export class Ledger {
     return key?.namespace === row.namespace ? key : undefined;
   }
 
-  /** It was a tombstone or had a time to live, or was replaced by such a one: it may be gone without a trace. */
+  /** A row that told of it was rightly reaped: it may be gone without a trace. */
   mayBeReaped(key: KeyState, id: number): boolean {
-    if (key.mintsOf.get(id)?.some((mint) => key.forgotten.has(mint)) === true) return true;
-    if (!key.isReaped) return false;
-    const isMortal = (op: Op): boolean => op.kind === "delete" || op.ttlMs > 0;
-    return (
-      isMortal(this.op(id)) ||
-      this.ops.some((op) => op.key === key.name && isMortal(op) && op.past?.has(id) === true)
-    );
+    return key.mintsOf.get(id)?.some((mint) => key.forgotten.has(mint)) === true;
   }
 
   #wrote(node: number, row: DiskRow, old: DiskRow | undefined): void {
@@ -205,7 +199,6 @@ export class Ledger {
     if (key === undefined) return;
     const place = `${node}/${key.name}`;
     if (this.rotten.delete(place)) this.#pendingOf(node).healed.push(place);
-    else key.isReaped = true;
     this.#count("row deleted");
   }
 

@@ -51,6 +51,12 @@ export const REPAIR_MUTATIONS: readonly Mutation[] = [
     replace: "if (isCopy.length > 16) this.#giveUp();",
   },
   {
+    name: "a start asks nobody whether its database is a copy",
+    file: "src/replication/copy-check.ts",
+    find: "await this.#askAll(this.#toAsk(members, unmet));",
+    replace: "await this.#askAll(this.#toAsk(members, unmet).slice(members.length));",
+  },
+  {
     name: "doubt does not survive a restart",
     file: "src/replication/doubt.ts",
     find: "this.#everywhere = parts.meta.get(IN_DOUBT_META) !== undefined;",

@@ -4,6 +4,7 @@ import { judgeCaches } from "./checkers/caches.ts";
 import { judgeStrayRows } from "./checkers/convergence.ts";
 import { judgeFinalState } from "./checkers/final-state.ts";
 import type { Violation } from "./checkers/report.ts";
+import { judgeTelling } from "./checkers/telling.ts";
 import { Faults } from "./faults/faults.ts";
 import { formCluster } from "./forming.ts";
 import { heal } from "./healing.ts";
@@ -72,4 +73,5 @@ async function run(world: World): Promise<void> {
   judgeStrayRows(world);
   judgeFinalState(world);
   await judgeCaches(world, workload);
+  await judgeTelling(world);
 }

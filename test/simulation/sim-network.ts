@@ -12,6 +12,11 @@ import type { SeededRandom } from "./seeded-random.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { Trace } from "./trace.ts";
 
+export interface Exchange {
+  readonly request: PeerRequest;
+  readonly response: PeerResponse;
+}
+
 export interface NetworkParts {
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
@@ -27,6 +32,10 @@ export interface NetworkParts {
     request: PeerRequest,
     ageMs: number,
   ) => (response: PeerResponse) => void;
+  /** A request leaves this process; whether it arrives is another matter. */
+  readonly onRequest: (from: SimProcess, to: number, request: PeerRequest) => void;
+  /** An answer has come to the process that asked, in time. */
+  readonly onHeard: (by: SimProcess, from: number, exchange: Exchange) => void;
   /** An answer leaves this node. */
   readonly onAnswer: (
     from: number,
@@ -131,6 +140,7 @@ export class SimNetwork {
     const { clock, random, options, trace, count } = this.#parts;
     const { from, to, request } = call;
     this.messages++;
+    this.#parts.onRequest(from, to, request);
     const id = this.messages;
     call.timeout = clock.after(request.timeoutMs, () =>
       this.#fail(call, true, "no answer in time"),
@@ -201,6 +211,7 @@ export class SimNetwork {
         if (call.done) return;
         call.done = true;
         call.timeout?.cancel();
+        this.#parts.onHeard(call.from, call.to, { request: call.request, response });
         call.resolve({ ...response, body: response.body.slice() });
       });
     });

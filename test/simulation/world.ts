@@ -30,6 +30,7 @@ import { peerUrlOf, SimNetwork } from "./sim-network.ts";
 import { SimNode } from "./sim-node.ts";
 import { type CrashPoint, SimProcess } from "./sim-process.ts";
 import { Trace } from "./trace.ts";
+import { WeakHomes } from "./weak-homes.ts";
 
 /** A run with more is broken all over: the first ones tell enough. */
 const VIOLATIONS_MAX = 20;
@@ -49,6 +50,7 @@ export class World {
   readonly custodian: Custodian;
   readonly losses: Losses;
   readonly setBacks: SetBacks;
+  readonly weakHomes: WeakHomes;
   readonly violations: Violation[] = [];
   /** Faults injected and states reached, by name. */
   readonly counts = new Map<string, number>();
@@ -87,10 +89,13 @@ export class World {
       report,
       nowMs: () => this.nowMs,
     });
+    this.weakHomes = new WeakHomes(this.ledger, this.nodes, () => this.nowMs);
     this.setBacks = new SetBacks({
       nodes: this.nodes,
-      ledger: this.ledger,
-      clock: this.clock,
+      weaken: (index) => {
+        for (const key of this.ledger.keys.values()) this.weakHomes.weaken(index, key);
+      },
+      report,
       count,
     });
     this.losses = new Losses({
@@ -115,6 +120,8 @@ export class World {
       regionOf: (index) => this.nodes[index]?.region ?? 0,
       count,
       onTake: (index, request, ageMs) => this.#reaps.take(index, request, ageMs),
+      onRequest: (from, to, request) => this.setBacks.asked(from, to, request),
+      onHeard: (by, from, exchange) => this.setBacks.heard(by, from, exchange),
       onAnswer: (from, to, request, response) => this.custodian.leaves(from, to, request, response),
     });
   }
@@ -276,7 +283,7 @@ export class World {
       logger: this.#loggerOf(process),
       transport: this.network.transportFor(process),
       failStop: (reason, cause) => {
-        if (process.alive && reason === COPY_REASON && this.options.faults.rollBackMs > 0) {
+        if (process.alive && reason === COPY_REASON && this.setBacks.isSetBack(process.index)) {
           this.#startAgainAsCopy(process.index);
           throw new Error(`fail-stop: ${reason}`);
         }
@@ -326,12 +333,23 @@ export class World {
     };
   }
 
+  #isExplained(index: number, event: string): boolean {
+    const { forgetRowMs, diskFullMs } = this.options.faults;
+    if (ROT_ERRORS.has(event)) return forgetRowMs > 0;
+    if (FULL_ERRORS.has(event)) return diskFullMs > 0;
+    if (event === "database-is-a-copy") return this.setBacks.isSetBack(index);
+    // Rows may have rotten by the time that they are held apart.
+    if (event === "restored-row-unreadable") {
+      return forgetRowMs > 0 && this.setBacks.wasSetBack(index);
+    }
+    return EXPLAINED_ERRORS.has(event);
+  }
+
   /** What the node itself calls an error, and no fault of this world explains, is one. */
   #judge(index: number, event: string, fields: LogFields): void {
-    if (EXPLAINED_ERRORS.has(event)) return;
+    if (this.#isExplained(index, event)) return;
     // Who owns a unit alone has nobody to ask when its database is gone.
     if (event === "all-owners-in-doubt" && fewestOwners(this.options) === 1) return;
-    if (this.options.faults.rollBackMs > 0 && COPY_ERRORS.has(event)) return;
     if (String(fields["error"] ?? "").includes("DiskFullError")) return;
     if (event === "tree-mismatch") {
       this.violate("tree-equals-rows", `node ${index} has trees that are not as its rows`);
@@ -350,17 +368,12 @@ function forgetActor(disk: SimDiskHandle): void {
 
 const COPY_REASON = "this database was rolled back, or is a copy of one that went on";
 const COPY_RESTART_MS = 200;
-/** Rows may have rotten by the time that they are held apart. */
-const COPY_ERRORS = new Set(["database-is-a-copy", "restored-row-unreadable"]);
-
-const EXPLAINED_ERRORS = new Set([
+const FULL_ERRORS = new Set(["disk-full", "layout-not-adopted"]);
+const ROT_ERRORS = new Set([
   "row-damaged",
   "row-undecodable",
-  "disk-full",
-  // Only ever because the disk is full.
-  "layout-not-adopted",
-  "recovering-layout",
   // The atlas damages a second copy of a row once the first is whole again, which may be before its doubt has ended.
   "row-owners-in-doubt",
-  "join-refused",
 ]);
+/** In any world. */
+const EXPLAINED_ERRORS = new Set(["recovering-layout", "join-refused"]);

@@ -6,7 +6,7 @@
 import { covers } from "../../../src/core/context.ts";
 import type { Context } from "../../../src/core/version.ts";
 import type { Op } from "../history.ts";
-import { isDoubled, type KeyState } from "../key-state.ts";
+import { isDoubled, type KeyState, metWeakHome } from "../key-state.ts";
 import type { Ledger } from "../ledger.ts";
 import { isSurelyLive } from "../lifetimes.ts";
 import { majority } from "../terms.ts";
@@ -46,7 +46,7 @@ export function judgeRead(
       `get ${op.id} (${op.terms}) of ${key.name} is a 404 on the word of ${answer.acks} home replicas`,
     );
   }
-  if (op.strict && op.needed >= majority(key.homes.length) && !key.isWeakened) {
+  if (op.strict && op.needed >= majority(key.homes.length) && !metWeakHome(key, op)) {
     judgeStrict(ledger, report, op, key, answer);
   }
 }
@@ -156,7 +156,7 @@ function judgeStrict(
 
 /** `If-Match` cannot succeed on the tag of a value that a write had replaced which a majority held before it began. */
 export function judgeMatch(world: World, op: Op, key: KeyState): void {
-  if (key.isWeakened) return;
+  if (metWeakHome(key, op)) return;
   for (const write of key.strong.slice(0, op.mark)) {
     for (const id of op.matched) {
       if (write.past?.has(id) !== true || isDoubled(key, id) || isDoubled(key, write.id)) continue;
@@ -202,7 +202,7 @@ export function judgeStatus(report: Report, kind: string, status: number, what: 
 
 /** `If-None-Match: *` cannot succeed on a key that has had a value since before it began. */
 export function judgeCreation(world: World, op: Op, key: KeyState): void {
-  if (key.isWeakened) return;
+  if (metWeakHome(key, op)) return;
   for (const write of key.strong.slice(0, op.mark)) {
     if (!isAlive(world, key, write, op)) continue;
     world.violate(

@@ -4,7 +4,7 @@
  * it began is not left out, and what that had replaced is not shown.
  */
 import type { Op } from "../history.ts";
-import { isDoubled, type KeyState } from "../key-state.ts";
+import { isDoubled, type KeyState, metWeakHome } from "../key-state.ts";
 import type { World } from "../world.ts";
 import { isAlive } from "./answers.ts";
 import { judgeShown } from "./expiry.ts";
@@ -60,7 +60,7 @@ function judgeListed(world: World, op: Op, key: KeyState, metadata: unknown): vo
     return;
   }
   judgeShown(world, op, key, shown.id);
-  if (key.isWeakened || isDoubled(key, shown.id)) return;
+  if (metWeakHome(key, op) || isDoubled(key, shown.id)) return;
   for (const write of acknowledgedBefore(key, op)) {
     if (write.past?.has(shown.id) !== true || isDoubled(key, write.id)) continue;
     world.violate(
@@ -73,7 +73,7 @@ function judgeListed(world: World, op: Op, key: KeyState, metadata: unknown): vo
 function judgeComplete(world: World, op: Op, claim: Claim, names: ReadonlySet<string>): void {
   const { space } = world.ledger.key(op.key);
   for (const key of world.ledger.keys.values()) {
-    if (names.has(key.name) || key.space !== space || key.isWeakened) continue;
+    if (names.has(key.name) || key.space !== space || metWeakHome(key, op)) continue;
     if (!isClaimed(claim, key.name)) continue;
     if (!acknowledgedBefore(key, op).some((write) => isAlive(world, key, write, op))) continue;
     world.violate("lists", `list ${op.id} leaves out ${key.name}`);

@@ -68,7 +68,7 @@ export class Losses {
       const context = this.#counted(node, key);
       if (context === null) continue;
       this.#losses.delete(place);
-      if (key.isWeakened) continue;
+      if (key.weakHomes.has(node)) continue;
       for (const [op, dot] of dots) {
         if (covers(context, dot) || this.#ledger.mayBeReaped(key, op)) continue;
         this.#report(

@@ -114,7 +114,7 @@ export function cutPower(kit: FaultKit): void {
   kit.trace(`power cut ${node.index}`);
   keys.forEach((key, at) => {
     if (node.rowOf(key)?.head === heads[at]) return;
-    key.isWeakened = true;
+    world.weakHomes.weaken(node.index, key);
     world.count("power cut took a row back");
   });
   atlas.lostDatabase(node.index, keys);

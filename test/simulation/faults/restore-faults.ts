@@ -70,7 +70,7 @@ function goBack(
   node.disk.putBack(image);
   // Its next start takes a new actor, of which peers remember nothing: to them it is a power cut.
   const isPowerCut = !isKnown && kit.world.options.durability === "process";
-  if (isPowerCut) for (const key of keys) key.isWeakened = true;
+  if (isPowerCut) for (const key of keys) kit.world.weakHomes.weaken(node.index, key);
   if (isKnown) {
     node.disk.mark({
       [ACTOR_META]: null,
