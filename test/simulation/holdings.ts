@@ -5,7 +5,7 @@ import type { Context, Dot } from "../../src/core/version.ts";
 /** A node's own rows, which lie on no shelf. */
 export const OWN_ROWS = "";
 /** Rows kept for somebody else. What a restored backup brought is nobody's copy until it was judged. */
-export const HINT_SHELF = /^hint\//;
+const HINT_SHELF = /^hint\//;
 
 export interface Holding {
   readonly node: number;
