@@ -103,6 +103,18 @@ describe("a checker says nothing of what is right, and speaks of what is wrong",
     expect(made.verdicts).toEqual(["contexts"]);
   });
 
+  test("contexts: what others have replaced may be covered without that: a restored row, merged, speaks of no more", () => {
+    const made = new HandMade(hasher);
+    const one = made.put(dotOf(1, 1), [1, 2]);
+    const { context } = one.record;
+    made.put(dotOf(1, 2), [1, 2], { held: one.record, seen: [one.op], context });
+    const other = made.begin("put", { seen: [] });
+    const record = made.record(other, dotOf(0, 1), null, context);
+    made.store(0, record, dotOf(0, 1));
+    judgeWriteContext(made.world.violate.bind(made.world), other, made.key, record.context);
+    expect(made.verdicts).toEqual([]);
+  });
+
   test("phantom: a value that nobody put, or that was refused", () => {
     expect(
       verdictsOfRead((made) => {
