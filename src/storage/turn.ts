@@ -40,6 +40,8 @@ export class Turn {
   readonly #rolledBack = new RolledBack();
   #last: number;
   #durable: number;
+  /** The newest durable one that was not rolled back. */
+  #kept: number;
   #closed = false;
 
   #open = false;
@@ -54,6 +56,7 @@ export class Turn {
     this.#options = options;
     this.#last = options.disk.lastSequence();
     this.#durable = this.#last;
+    this.#kept = this.#last;
   }
 
   /** Opens the transaction unless it is open, to be committed when the event-loop turn ends. */
@@ -81,9 +84,9 @@ export class Turn {
     if (this.#disk.maintenanceDue) this.#maintain();
   }
 
-  /** The newest sequence given out. */
+  /** The newest sequence given out that was not rolled back: who waits for one that was would be refused until the next write. */
   get last(): number {
-    return this.#last;
+    return this.#rolledBack.newest === this.#last ? this.#kept : this.#last;
   }
 
   isDurable(sequence: number): boolean {
@@ -213,6 +216,7 @@ export class Turn {
   #committed(): void {
     this.commits++;
     this.#durable = this.#last;
+    this.#kept = this.last;
     this.#options.onCommit();
     this.#reset()?.resolve();
   }

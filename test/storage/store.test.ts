@@ -169,6 +169,23 @@ describe("a full disk", () => {
     expect(bench.store.usage().rows).toBe(1);
   });
 
+  test("leaves a last sequence that is durable: who waits for it is not refused until the next write", async () => {
+    const kept = bench.write("k", "old");
+    bench.clock.endTurn();
+    const lost = bench.write("k", "new");
+    expect(bench.store.lastSequence()).toBe(lost);
+    disk.fullCommits = 1;
+    bench.clock.endTurn();
+    expect(bench.store.lastSequence()).toBe(kept);
+    expect(await outcome(bench.store.whenDurable(bench.store.lastSequence()))).toBe("done");
+    // A commit without rows makes nothing of it durable.
+    bench.store.meta.set("m", new Uint8Array(1));
+    bench.clock.endTurn();
+    expect(bench.store.lastSequence()).toBe(kept);
+    expect(await outcome(bench.store.whenDurable(bench.store.lastSequence()))).toBe("done");
+    expect(bench.write("k", "newer")).toBe(lost + 1);
+  });
+
   test("leaves its sequences undurable for ever, whatever is committed later", async () => {
     disk.fullCommits = 2;
     const lost = [bench.write("a", "v")];
