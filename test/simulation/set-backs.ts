@@ -34,6 +34,8 @@ interface Contact {
   /** When first an answer came from this process of the peer, to whatever: from then on it could ask. */
   reachedMs: number;
   by: SimProcess | null;
+  /** When last it was sent anything: nothing goes out while a session is being made. */
+  sentMs: number;
   isAsked: boolean;
 }
 
@@ -94,7 +96,7 @@ export class SetBacks {
     this.#ever.add(index);
     this.#unnoticed.set(index, {
       name: seenMetaOf(node),
-      epochEnd: numberAt(disk.meta(EPOCH_LEASE_META), 0),
+      epochEnd: leaseEndOf(disk),
       sequence: BigInt(disk.image().sequence),
       process: null,
       contacts: new Map(),
@@ -120,14 +122,18 @@ export class SetBacks {
   /** What it has stored in an earlier start that heard nothing may be more than its peers know of. */
   #opened(index: number, setBack: SetBack): void {
     const { disk, process } = this.#nodes[index] as SimNode;
-    setBack.epochEnd = numberAt(disk.meta(EPOCH_LEASE_META), 0);
+    setBack.epochEnd = leaseEndOf(disk);
     setBack.sequence = BigInt(disk.image().sequence);
     setBack.process = process;
     setBack.isTold = false;
     setBack.contacts.clear();
     for (const peer of this.#knowers(index, setBack)) {
-      setBack.contacts.set(peer, { reachedMs: 0, by: null, isAsked: false });
+      setBack.contacts.set(peer, { reachedMs: 0, by: null, sentMs: 0, isAsked: false });
     }
+    this.#waits(index, setBack, process);
+  }
+
+  #waits(index: number, setBack: SetBack, process: SimProcess | null): void {
     process?.clock.after(PATIENCE_MS, () => {
       if (this.#isPresent(index, setBack, process)) this.#waited(index, setBack, process);
     });
@@ -138,6 +144,7 @@ export class SetBacks {
     const setBack = this.#unnoticed.get(process.index);
     const contact = setBack?.process === process ? setBack.contacts.get(to) : undefined;
     if (setBack === undefined || contact === undefined || contact.isAsked) return;
+    if (request.path === MESSAGES_PATH) contact.sentMs = process.clock.monotonicMs();
     contact.isAsked = questionIn(request, setBack) >= 0;
   }
 
@@ -174,9 +181,17 @@ export class SetBacks {
   /** It has waited for its peers, and counts from now on. */
   #waited(index: number, setBack: SetBack, process: SimProcess): void {
     if (setBack.isTold) return;
-    const nowMs = process.clock.monotonicMs();
-    for (const [peer, { reachedMs, by, isAsked }] of setBack.contacts) {
-      const isReached = by?.alive === true && nowMs - reachedMs > ASK_WITHIN_MS;
+    // It does not know yet who there is to be asked, and is pending.
+    const { disk } = this.#nodes[index] as SimNode;
+    if (
+      disk.meta("layout/document") === undefined ||
+      disk.meta("layout/recovering") !== undefined
+    ) {
+      this.#waits(index, setBack, process);
+      return;
+    }
+    for (const [peer, { reachedMs, by, sentMs, isAsked }] of setBack.contacts) {
+      const isReached = by?.alive === true && sentMs - reachedMs > ASK_WITHIN_MS;
       if (isAsked || !isReached) continue;
       this.#report(
         "set-backs",
@@ -191,7 +206,7 @@ export class SetBacks {
     const storage = this.#nodes.filter((node) => node.role === "storage");
     return storage.flatMap((node) => {
       const name = seenMetaOf(node);
-      const epochEnd = numberAt(node.disk.meta(EPOCH_LEASE_META), 0);
+      const epochEnd = leaseEndOf(node.disk);
       const unaware = storage.filter(
         (peer) => peer !== node && numberAt(peer.disk.meta(name), 0) < epochEnd,
       );
@@ -235,6 +250,12 @@ export class SetBacks {
 function seenMetaOf({ disk }: SimNode): string {
   const id = disk.meta(DATABASE_META) ?? disk.meta(ACTOR_META);
   return `${DATABASE_SEEN_META}${bytesToHex(id ?? new Uint8Array())}`;
+}
+
+/** Epochs begin with 1: so far goes a database that has leased none. */
+function leaseEndOf(disk: SimNode["disk"]): bigint {
+  const lease = disk.meta(EPOCH_LEASE_META);
+  return lease === undefined ? 1n : numberAt(lease, 0);
 }
 
 /** What a peer has said of this database; null for nothing. */
