@@ -31,6 +31,9 @@ export interface TreesOptions {
 
 type Units = Map<string, (UnitTree | undefined)[]>;
 
+/** Rows that could not be read, by name, with the partition in which the scan met them: they are in no sum. */
+type LeftOut = Map<string, number>;
+
 /** A scan of rows into trees of its own, which replace the kept ones when it has ended. */
 interface Build {
   readonly scan: TreeScan;
@@ -40,6 +43,7 @@ interface Build {
   /** Partitions in which a row was replaced that could not be read: whether it is in the sums is not known. */
   readonly broken: Set<number>;
   readonly unreadable: Set<number>;
+  readonly leftOut: LeftOut;
   /** Whether the kept trees must be the same. */
   readonly compares: boolean;
 }
@@ -62,6 +66,7 @@ export class Trees implements RowWatcher {
   #built = false;
   /** Partitions whose sums cannot be trusted any more and wait for a scan of their own. */
   #broken = new Set<number>();
+  #leftOut: LeftOut = new Map();
   #build: Build | null = null;
   #onWork: () => void = () => undefined;
   /** Of the world that #policies was last compared with. */
@@ -147,6 +152,11 @@ export class Trees implements RowWatcher {
     const isBuilt = this.isBuilt(partition);
     const isInBuild = this.#buildFollows(partition, key);
     if (!isBuilt && !isInBuild) return;
+    // A good copy in the cache knows what the row was, but that is not in the sums.
+    if (this.#wasLeftOut(key)) {
+      this.lost(key);
+      return;
+    }
     const policy = this.policyOf(key.namespace);
     if (policy === undefined) return;
     const leaf = shape.leafOf(key.hash);
@@ -163,6 +173,15 @@ export class Trees implements RowWatcher {
     if (this.#built) this.#broken.add(partition);
     if (this.#buildFollows(partition, key)) this.#build?.broken.add(partition);
     this.#onWork();
+  }
+
+  /** Answers once: then the partition is built anew, with the row as it is by now. */
+  #wasLeftOut(key: Key): boolean {
+    const ofBuild = this.#build?.leftOut;
+    if (this.#leftOut.size === 0 && (ofBuild === undefined || ofBuild.size === 0)) return false;
+    const name = nameOf(key.namespace, key.bytes);
+    const wasKept = this.#leftOut.delete(name);
+    return ofBuild?.delete(name) === true || wasKept;
   }
 
   /** Makes the trees anew from the rows and compares: those that were kept must be the same. A scan under way is given up. */
@@ -223,7 +242,7 @@ export class Trees implements RowWatcher {
         ? new TableScan(store, () => world()?.namespaces() ?? [])
         : new RangeScan(store, (this.#shape as TreeShape).partitionRange(partition));
     const [broken, unreadable] = [new Set<number>(), new Set<number>()];
-    return { scan, partition, units: new Map(), broken, unreadable, compares };
+    return { scan, partition, units: new Map(), broken, unreadable, leftOut: new Map(), compares };
   }
 
   #take(build: Build, row: PlacedRow): void {
@@ -232,7 +251,9 @@ export class Trees implements RowWatcher {
     const hash = shape.hashAt(row.place);
     if (row.state === "unknown") {
       // Its place may be what rots; then the partition it is missing from shows a difference that is no bug.
-      build.unreadable.add(shape.partitionOf(hash));
+      const partition = shape.partitionOf(hash);
+      build.unreadable.add(partition);
+      build.leftOut.set(nameOf(row.namespace, row.keyBytes), partition);
       this.#options.onUnreadable(row);
       return;
     }
@@ -256,6 +277,7 @@ export class Trees implements RowWatcher {
     if (partition === null) {
       this.#units = build.units;
       this.#broken = build.broken;
+      this.#leftOut = build.leftOut;
       this.#built = true;
       return;
     }
@@ -264,6 +286,8 @@ export class Trees implements RowWatcher {
       const unit = units[partition];
       if (unit !== undefined) unitsOf(this.#units, policy)[partition] = unit;
     }
+    for (const [name, at] of this.#leftOut) if (at === partition) this.#leftOut.delete(name);
+    for (const [name, at] of build.leftOut) this.#leftOut.set(name, at);
     if (!build.broken.has(partition)) this.#broken.delete(partition);
   }
 
@@ -278,6 +302,10 @@ export class Trees implements RowWatcher {
       }
     }
   }
+}
+
+function nameOf(namespace: number, keyBytes: Uint8Array): string {
+  return `${namespace}/${String.fromCharCode(...keyBytes)}`;
 }
 
 function areEqual(a: UnitTree | undefined, b: UnitTree | undefined): boolean {
