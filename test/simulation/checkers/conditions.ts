@@ -18,8 +18,13 @@ export function judgeReplaced(
   if (op.condition === "none" || op.seen !== null) return;
   const replaced = replacedBy(ledger, key, minted);
   const isMortal = (other: Op): boolean => other.kind === "delete" || other.ttlMs > 0;
-  // A tombstone may have won the election: then the key was absent, and the choice was left to the policy.
-  if (op.condition === "create" && replaced.some(isMortal)) return;
+  // A tombstone may have won the election over those that stood beside it: then the key was absent, and the choice was left to
+  // the policy. Another write may have replaced it since.
+  if (op.condition === "create") {
+    const older = new Set(replaced.flatMap((other) => [...(other.past ?? [])]));
+    const covered = key.dots.covered(minted.record.context).map((mint) => ledger.op(mint.op));
+    if (covered.some((other) => isMortal(other) && !older.has(other.id))) return;
+  }
   for (const other of replaced) {
     const isNamed = op.condition === "match" && op.matched.includes(other.id);
     if (isNamed || isMortal(other) || isDoubled(key, other.id)) continue;
