@@ -23,7 +23,8 @@ export function judgeReplaced(
   if (op.condition === "create") {
     const older = new Set(replaced.flatMap((other) => [...(other.past ?? [])]));
     const covered = key.dots.covered(minted.record.context).map((mint) => ledger.op(mint.op));
-    if (covered.some((other) => isMortal(other) && !older.has(other.id))) return;
+    const mayHaveStood = (other: Op): boolean => !older.has(other.id) || isDoubled(key, other.id);
+    if (covered.some((other) => isMortal(other) && mayHaveStood(other))) return;
   }
   for (const other of replaced) {
     const isNamed = op.condition === "match" && op.matched.includes(other.id);
