@@ -21,8 +21,9 @@ export class ActorsInUse {
   async meet(layout: ActiveLayout): Promise<void> {
     const { generation } = this.#r.actors.own;
     const unmet = membersOf(layout, this.#r.self).filter(
-      (node) => this.#met.get(node) !== generation,
+      (node) => this.#met.get(node) !== generation && this.#r.membership.liveness(node) !== "down",
     );
+    if (unmet.length === 0) return;
     await Promise.all(
       unmet.map(async (node) => {
         if ((await introduce(this.#r, layout, node)) !== null) this.#met.set(node, generation);

@@ -165,10 +165,13 @@ function identityOf(record: CausalRecord): Uint8Array | null {
 export interface ReadAnswer {
   readonly record: CausalRecord | null;
   readonly counts: boolean;
+  /** It does not count, and rows of it lie apart: what it shows is not all that it has. */
+  readonly holdsApart?: boolean;
 }
 
 export function encodeReadAnswer(answer: ReadAnswer, message: ReadMessage): WireFields {
-  const { record, counts } = answer;
+  const { record } = answer;
+  const counts = answer.holdsApart === true ? null : answer.counts;
   if (record === null) return [counts];
   const identity = message.known === null ? null : identityOf(record);
   if (message.known !== null && identity !== null && equalBytes(identity, message.known)) {
@@ -187,21 +190,27 @@ export function decodeReadAnswer(
   fields: WireFields,
   known: CausalRecord | null = null,
 ): ReadAnswer {
-  const counts = readBoolean(fields, 0, "counts");
-  if (fields.length === 1) return { record: null, counts };
+  const record = readAnswered(hasher, fields, known);
+  if (fields[0] === null) return { record, counts: false, holdsApart: true };
+  return { record, counts: readBoolean(fields, 0, "counts") };
+}
+
+function readAnswered(
+  hasher: Hasher,
+  fields: WireFields,
+  known: CausalRecord | null,
+): CausalRecord | null {
+  if (fields.length === 1) return null;
   if (fields[1] === true) {
     if (known === null) throw badMessage("the same as a record that was not given");
-    return { record: known, counts };
+    return known;
   }
   const head = readBytes(fields, 1, "head", Number.MAX_SAFE_INTEGER);
   if (fields.length > 2) {
-    return {
-      record: decodeWireRecord(hasher, head, readBytes(fields, 2, "body", Number.MAX_SAFE_INTEGER)),
-      counts,
-    };
+    return decodeWireRecord(hasher, head, readBytes(fields, 2, "body", Number.MAX_SAFE_INTEGER));
   }
   try {
-    return { record: decodeHead(head), counts };
+    return decodeHead(head);
   } catch (error) {
     if (error instanceof FormatError) throw badMessage(`head: ${error.message}`);
     throw error;
@@ -253,12 +262,14 @@ export interface ScanAnswer {
   readonly more: boolean;
   /** The node may lack rows that it acknowledged: its rows are no complete scan. */
   readonly inDoubt: boolean;
+  /** Rows of it lie apart, and are not among these. */
+  readonly holdsApart: boolean;
 }
 
 export function encodeScanAnswer(answer: ScanAnswer): WireFields {
   const flat: WireValue[] = [];
   for (const row of answer.rows) flat.push(row.key, row.head);
-  return [answer.more, answer.inDoubt, flat];
+  return [answer.more, answer.inDoubt, flat, answer.holdsApart];
 }
 
 export function decodeScanAnswer(fields: WireFields, limit: number): ScanAnswer {
@@ -278,5 +289,5 @@ export function decodeScanAnswer(fields: WireFields, limit: number): ScanAnswer 
   }
   // Whoever goes on after the last row would end here, and take the list for complete.
   if (more && rows.length === 0) throw badMessage("scan with more rows after none");
-  return { rows, more, inDoubt };
+  return { rows, more, inDoubt, holdsApart: readBoolean(fields, 3, "holdsApart") };
 }

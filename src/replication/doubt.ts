@@ -28,6 +28,15 @@ interface RowInDoubt {
   readonly unreadable: boolean;
   /** Rises with each time that the row is lost: answers given before it prove nothing. */
   readonly lossNumber: number;
+  /** All other owners have been asked since the loss, and some of them hold rows apart. */
+  readonly askedAll?: boolean;
+}
+
+/** Of the other owners of a row, see heardRow. */
+export interface RowHearing {
+  readonly answered: number;
+  readonly heard: number;
+  readonly trusted: number;
 }
 
 interface Heard {
@@ -124,22 +133,34 @@ export class Doubt {
   }
 
   /**
-   * How many of the row's other owners have been heard, since the loss of that number, and their records merged and durable
-   * here. Ends the row's doubt when that is enough, or when nobody is left to be asked. @throws DiskFullError
+   * How many of the row's other owners have answered since the loss of that number, and their records are merged and durable
+   * here; which of these are heard, because they hold nothing apart; and which of those count. Ends the row's doubt when that
+   * is enough, or when nobody is left to be asked. @throws DiskFullError
    */
   heardRow(
     key: Key,
     lossNumber: number,
     others: number,
-    heard: number,
-    trusted: number,
+    { answered, heard, trusted }: RowHearing,
   ): "trusted" | "all-heard" | "goes-on" {
-    if (this.#rows.get(key.id)?.lossNumber !== lossNumber) return "goes-on";
+    const known = this.#rows.get(key.id);
+    if (known?.lossNumber !== lossNumber) return "goes-on";
     const isEnough = trusted >= enough(others + 1);
-    if (!isEnough && heard < others) return "goes-on";
+    if (!isEnough && heard < others) {
+      if (answered === others) this.#rows.set(key.id, { ...known, askedAll: true });
+      return "goes-on";
+    }
     if (!isEnough) this.#logger.error("row-owners-in-doubt", { owners: others + 1, trusted });
     this.forgetRow(key);
     return isEnough ? "trusted" : "all-heard";
+  }
+
+  /**
+   * What was lost here is with none of the others, unless it lies apart there: who holds rows apart need not wait for this
+   * owner's word any longer, or each would wait for the other for ever.
+   */
+  hasAskedAll(key: Key): boolean {
+    return this.#rows.get(key.id)?.askedAll === true;
   }
 
   /** This node has no more to do with the row. @throws DiskFullError */
@@ -154,6 +175,14 @@ export class Doubt {
     this.#everywhere = true;
     this.#heard.clear();
     this.#losses++;
+  }
+
+  /**
+   * Rows of this database lie apart until the other owners were asked about them: what it shows is not all that it has, so
+   * that who has lost something has not heard it yet, however often it asks.
+   */
+  get holdsApart(): boolean {
+    return this.#holdsApart();
   }
 
   /** True while any unit of this node is in doubt. One comparison on the path of every healthy read. */

@@ -25,7 +25,10 @@ export function localRead(r: Replication, key: Key): ReadAnswer | Promise<ReadAn
   // What an owner keeps for others, from a time before it was one, is no secret to its readers.
   const asides = asidesWithHints(r.store, key);
   if (asides.length > 0) ({ record, sequence } = withHints(record, sequence, asides));
-  const answer: ReadAnswer = { record, counts: sure };
+  const answer: ReadAnswer =
+    !sure && r.doubt.holdsApart
+      ? { record, counts: false, holdsApart: true }
+      : { record, counts: sure };
   if (r.store.isDurable(sequence)) return answer;
   return whenDurable(r, sequence, answer, () => localRead(r, key));
 }

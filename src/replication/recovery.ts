@@ -9,6 +9,7 @@ import { LIST_LIMIT_MAX, REQUEST_TIMEOUT_DEFAULT_MS } from "../core/limits.ts";
 import { EMPTY_RECORD, mergeRecords } from "../core/record.ts";
 import { decodeHead } from "../core/record-codec.ts";
 import type { Worker } from "../env/worker.ts";
+import { ActorsInUse } from "./actors-in-use.ts";
 import type { Replication } from "./context.ts";
 import {
   decodeReadAnswer,
@@ -34,12 +35,18 @@ const ROWS_AT_ONCE = 16;
 export function recoveryWorker(r: Replication, isStopping: () => boolean = () => false): Worker {
   let firstRow = 0;
   const greetings = new Greetings(r);
+  const members = new ActorsInUse(r);
   return {
     name: "recovery",
     step: async () => {
-      if (!r.doubt.any && !r.doubt.anyRow) return IDLE_MS;
       const layout = r.membership.layout();
       if (layout?.member(r.self) === undefined) return AFTER_FAILURE_MS;
+      if (!r.doubt.any && !r.doubt.anyRow) {
+        // Whoever was set back learns from the others that they know it under a higher generation: until it goes above that,
+        // nothing that it acknowledges counts with them.
+        await members.meet(layout);
+        return IDLE_MS;
+      }
       greetings.renew();
       const { rows } = r.doubt;
       // Other ones each time: the owners of some may be away for long.
@@ -137,17 +144,20 @@ async function recoverRow(
       return readWhole(r, layout, key, node);
     }),
   );
+  let answered = 0;
   let heard = 0;
   let trusted = 0;
   for (const answer of answers) {
     if (answer === null) continue;
-    heard++;
+    answered++;
+    // Nobody gives up waiting for rows that an owner has, and will show when it knows that it may.
+    if (answer.holdsApart !== true) heard++;
     if (answer.counts) trusted++;
     if (answer.record === null) continue;
     await r.store.whenDurable(r.replica.merge(key, answer.record).sequence);
   }
   if (r.membership.layout() !== layout) return;
-  const over = r.doubt.heardRow(key, lossNumber, others.length, heard, trusted);
+  const over = r.doubt.heardRow(key, lossNumber, others.length, { answered, heard, trusted });
   if (over !== "goes-on") r.counters.rowsRecovered++;
   // A sole owner's row is the last copy: a page that cannot be read today may be readable tomorrow.
   if (over !== "trusted" || others.length === 0) return;
@@ -188,6 +198,8 @@ async function mergePeer(
       const page = await scanPage(r, layout, peer, namespace.id, start);
       // A peer that was sure of everything when it was greeted has lost its database since.
       if (page === null || (page.inDoubt && inDoubt.isEmpty)) return false;
+      // It shows the rest when it has asked the other owners: only then it is heard.
+      if (page.holdsApart) return false;
       for (let i = 0; i < page.rows.length; i += FETCHES_AT_ONCE) {
         if (isStopping()) return false;
         const rows = page.rows.slice(i, i + FETCHES_AT_ONCE);

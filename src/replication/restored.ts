@@ -52,7 +52,8 @@ export function restoredHandlers(r: Replication, horizons: Horizons): MessageHan
 function ownWord(r: Replication, layout: ActiveLayout, horizons: Horizons, key: Key): OwnerHeard {
   const route = routeOf(layout, key);
   const stored = r.replica.read(key);
-  if (stored.state === "unknown" || r.doubt.ofRow(key)) {
+  const isLost = stored.state === "unknown" || r.doubt.ofRow(key);
+  if (isLost && !r.doubt.hasAskedAll(key)) {
     throw new PeerError("refused", "not_ready", "A row of these is in doubt here");
   }
   let restored: CausalRecord | null = null;

@@ -14,10 +14,12 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
   const rows: ScanRow[] = [];
   let { start, end } = message;
   let inDoubt = false;
+  let holdsApart = false;
   let bytes = 0;
   for (;;) {
     // Judged as the rows are read: doubt that ends while this waits says nothing about what they lacked.
     inDoubt ||= r.doubt.any;
+    holdsApart ||= r.doubt.holdsApart;
     const limit = Math.min(SCAN_SLICE_ROWS, message.limit - rows.length);
     const slice = r.store.scan({
       namespace: message.namespace,
@@ -35,10 +37,10 @@ export async function scanLocal(r: Replication, message: ScanMessage): Promise<S
     for (const row of read) bytes += row.key.length + (row.head?.length ?? 0);
     const last = slice.rows.at(-1);
     if (slice.rows.length < limit || last === undefined) {
-      return { rows, more: false, inDoubt };
+      return { rows, more: false, inDoubt, holdsApart };
     }
     if (rows.length >= message.limit || bytes >= SCAN_ANSWER_BYTES_MAX)
-      return { rows, more: true, inDoubt };
+      return { rows, more: true, inDoubt, holdsApart };
     if (message.reverse) end = last.keyBytes;
     else start = keyAfter(last.keyBytes);
     await new Promise<void>((resolve) => r.env.clock.endOfTurn(resolve));

@@ -489,9 +489,9 @@ describe("read repair", () => {
     again().beforeOverwrite(key);
     expect(again().ofRow(key)).toBe(true);
     expect(again().ofRow(cluster.key("other"))).toBe(false);
-    again().heardRow(key, 0, 2, 1, 1);
+    again().heardRow(key, 0, 2, { answered: 1, heard: 1, trusted: 1 });
     expect(again().ofRow(key)).toBe(true);
-    again().heardRow(key, 0, 2, 2, 2);
+    again().heardRow(key, 0, 2, { answered: 2, heard: 2, trusted: 2 });
     expect(again().ofRow(key)).toBe(false);
   });
 
@@ -506,10 +506,11 @@ describe("read repair", () => {
     const first = doubt.rows[0]?.lossNumber ?? -1;
     doubt.noteUnreadable(key);
     doubt.noteUnreadable(key);
-    expect(doubt.heardRow(key, first, 2, 2, 2)).toBe("goes-on");
+    const all = { answered: 2, heard: 2, trusted: 2 };
+    expect(doubt.heardRow(key, first, 2, all)).toBe("goes-on");
     const second = doubt.rows[0]?.lossNumber ?? -1;
     doubt.beforeOverwrite(key);
-    expect(doubt.heardRow(key, second, 2, 2, 2)).toBe("trusted");
+    expect(doubt.heardRow(key, second, 2, all)).toBe("trusted");
     expect(doubt.ofRow(key)).toBe(false);
   });
 });

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { RESTORED_BYTES_AT_ONCE } from "../../src/core/limits.ts";
 import { EMPTY_RECORD } from "../../src/core/record.ts";
 import type { CausalRecord } from "../../src/core/version.ts";
+import { recoveryWorker } from "../../src/replication/recovery.ts";
 import { QUARANTINE_SHELF, RESTORED_SHELF } from "../../src/storage/shelves.ts";
 import { dotOf, siblingOf } from "../support/arbitraries.ts";
 import {
@@ -235,6 +236,32 @@ describe("a row of a restored backup", () => {
     c.drop = () => "deliver";
     await c.pass(DECIDED_MS);
     expect(shelves(c, first)).toEqual([QUARANTINE_SHELF]);
+  });
+
+  // Found by the simulator (seed 6557): the third owner's word and the silence of the shelf were taken for all that there was.
+  test("that another owner had as well, and has lost, is not given up there, and neither waits for the other for ever", async () => {
+    const c = cluster();
+    const [first, second, third] = owners(c);
+    c.drop = (_from, to) => (to === third.node.id ? "refuse" : "deliver");
+    await c.put(0, "k", "v", { sloppy: false });
+    const row = rowAt(c, first);
+    expect(rowAt(c, second)).toEqual(row);
+    c.drop = () => "deliver";
+    restore(c, first, row);
+    first.node.replication.doubt.begin();
+    const { doubt } = second.node.replication;
+    second.node.store.rows.delete(c.key("k").id);
+    doubt.beforeOverwrite(c.key("k"));
+    const recovery = recoveryWorker(second.node.replication);
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, first)).toEqual([RESTORED_SHELF]);
+    await c.settle(recovery.step());
+    expect(doubt.ofRow(c.key("k"))).toBe(true);
+    await c.pass(DECIDED_MS);
+    expect(shelves(c, first)).toEqual([]);
+    await c.settle(recovery.step());
+    expect(doubt.ofRow(c.key("k"))).toBe(false);
+    expect(rowAt(c, second)).toEqual(row);
   });
 
   test("that is not decided yet keeps its tombstone from being reaped", async () => {

@@ -67,6 +67,7 @@ import type {
   StoredRecord,
 } from "../../src/storage/record-store.ts";
 import { digestToBytes, type RowDigest, RowDigester } from "../../src/storage/row-digest.ts";
+import { RESTORED_SHELF } from "../../src/storage/shelves.ts";
 import { Trees } from "../../src/storage/trees.ts";
 import { comparePlaces, cursorOf, FakeAside } from "./fake-aside.ts";
 import { createTestHasher } from "./hasher.ts";
@@ -499,6 +500,7 @@ export class ReplicationCluster {
       hasher,
       self: member.id,
       forgotten: this.#inDoubt.includes(this.nodes.length),
+      holdsApart: () => store.asideUsage().has(RESTORED_SHELF),
     });
     const replication: Replication = {
       env,
