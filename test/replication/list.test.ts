@@ -52,7 +52,9 @@ const SIX = ["eu", "us", "ap", "eu", "us", "ap"];
 
 describe("list", () => {
   test("an answer that has more rows after none is no answer: the list would end there and look complete", () => {
-    expect(() => decodeScanAnswer([true, false, [], false], 10)).toThrow("Cannot read peer message");
+    expect(() => decodeScanAnswer([true, false, [], false], 10)).toThrow(
+      "Cannot read peer message",
+    );
     expect(decodeScanAnswer([false, false, [], false], 10).rows).toEqual([]);
   });
 
