@@ -29,6 +29,30 @@ describe("the only committed copy of a write may be damaged", () => {
     refused.status = "info";
     expect(atlas.mayForgetRow(0, made.key)).toBe(true);
   });
+
+  // Seed 8269: a power cut took back the commit that had written a rotten row anew, and nobody thought of it as rotten.
+  test("and is damaged again when the disk goes back to where it was", async () => {
+    const made = new HandMade(await createTestHasher());
+    const { atlas, ledger } = made.world;
+    const { disk } = made.world.node(0);
+    const record = made.record(made.begin("put"), dotOf(0, 1), null, null);
+    made.store(0, record, dotOf(0, 1));
+    made.store(1, record);
+    const sound = disk.image();
+    disk.forget(1, made.key.bytes);
+    atlas.forgotRow(0, made.key);
+    const rotten = disk.image();
+    made.store(0, record);
+    const isRotten = (): boolean => ledger.rotten.has(`0/${made.key.name}`);
+    ledger.rotten.delete(`0/${made.key.name}`);
+    disk.crash();
+    disk.putBack(rotten);
+    atlas.lostDatabase(0, [made.key]);
+    expect(isRotten()).toBe(true);
+    disk.putBack(sound);
+    atlas.lostDatabase(0, [made.key]);
+    expect(isRotten()).toBe(false);
+  });
 });
 
 test("a second database is lost while the first is in doubt only where most are left: two of five, not of three or four", () => {

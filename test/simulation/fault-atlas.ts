@@ -8,6 +8,7 @@
 import { covers } from "../../src/core/context.ts";
 import { decodeHead } from "../../src/core/record-codec.ts";
 import type { Context, Dot } from "../../src/core/version.ts";
+import type { DiskRow } from "../../src/env/disk.ts";
 import { isHintShelf } from "./holdings.ts";
 import type { KeyState } from "./key-state.ts";
 import type { Ledger } from "./ledger.ts";
@@ -20,6 +21,8 @@ export class FaultAtlas {
   readonly #fewestOwners: number;
   /** By `node/key`: what the copy there held, and must cover again before it is whole. */
   readonly #damage = new Map<string, readonly Dot[]>();
+  /** Rows that have rotted, on whatever image of a disk they stand. */
+  readonly #rottenRows = new WeakSet<DiskRow>();
 
   /** `fewestOwners`: of any unit. */
   constructor(ledger: Ledger, nodes: readonly SimNode[], fewestOwners: number) {
@@ -61,13 +64,19 @@ export class FaultAtlas {
 
   forgotRow(node: number, key: KeyState): void {
     this.#ledger.rotten.add(`${node}/${key.name}`);
+    const row = this.#nodes[node]?.rowOf(key);
+    if (row !== undefined) this.#rottenRows.add(row);
     this.#mark(node, key);
   }
 
   /** REQUIRES: the disk is as it is afterwards. `keys` are those that were there before. */
   lostDatabase(node: number, keys: readonly KeyState[]): void {
     for (const key of keys) {
-      this.#ledger.rotten.delete(`${node}/${key.name}`);
+      const row = this.#nodes[node]?.rowOf(key);
+      const place = `${node}/${key.name}`;
+      // A power cut may take back the very commit that had written a rotten row anew.
+      if (row !== undefined && this.#rottenRows.has(row)) this.#ledger.rotten.add(place);
+      else this.#ledger.rotten.delete(place);
       this.#mark(node, key);
     }
   }

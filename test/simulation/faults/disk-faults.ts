@@ -112,11 +112,11 @@ export function cutPower(kit: FaultKit): void {
   node.disk.takeBack(random.integer(Math.min(1, node.disk.unsynced), node.disk.unsynced));
   world.count("power cut");
   kit.trace(`power cut ${node.index}`);
+  atlas.lostDatabase(node.index, keys);
   keys.forEach((key, at) => {
     if (node.rowOf(key)?.head === heads[at]) return;
     world.weakHomes.weaken(node.index, key);
     world.count("power cut took a row back");
   });
-  atlas.lostDatabase(node.index, keys);
   kit.later(kit.downForMs(), () => kit.up(node));
 }

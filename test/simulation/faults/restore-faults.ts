@@ -47,6 +47,9 @@ export function loseNewest(kit: FaultKit): void {
  * (src/replication/copy-check.ts).
  */
 export function rollBack(kit: FaultKit): void {
+  const { durability, reaping } = kit.world.options;
+  // With durability=process nobody can tell it from a power cut: what was forgotten since comes back (docs/operations.md).
+  if (durability === "process" && reaping !== null) return;
   const node = victim(kit);
   if (node === null) return;
   // What is older than its peers' last word of it can be noticed, what is younger must do no harm either.
